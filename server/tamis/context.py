@@ -1,0 +1,75 @@
+"""What a plugin is told about the request it serves, and where it reports what it used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+
+from tamis.deadline import Deadline
+
+__all__ = ["Call", "CallEnded", "Principal", "Usage"]
+
+
+class CallEnded(Exception):
+    """The caller is gone or its deadline has passed; whatever it asked for must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, and for which tenant; both empty until authentication is configured."""
+
+    subject: str = ""
+    tenant: str = ""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a stage consumed. Counts only ever grow.
+
+    `pair_count` query-passage pairs scored; `input_token_count` and `output_token_count` model tokens;
+    `model_call_count` forward passes or remote calls; `cache_hit_count` answers that needed none.
+    """
+
+    pair_count: int = 0
+    input_token_count: int = 0
+    output_token_count: int = 0
+    model_call_count: int = 0
+    cache_hit_count: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Adds every count of `other` to this one."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+@dataclass(slots=True)
+class Call:
+    """One request in one stage.
+
+    Safe to read from any thread. `options` are the per-request settings that the plugin declared overridable.
+    `notes` are short constant phrases about what had to be repaired; never query or passage text.
+    """
+
+    deadline: Deadline = Deadline()
+    request_id: str = ""
+    principal: Principal = Principal()
+    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    usage: Usage = field(default_factory=Usage)
+    notes: list[str] = field(default_factory=list)
+    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether somebody still waits for the result: neither ended nor past its deadline."""
+        return not (self._ended.is_set() or self.deadline.passed)
+
+    def check(self) -> None:
+        """Raises `CallEnded` unless the call is active. Ask before every batch and every token."""
+        if not self.active:
+            raise CallEnded
+
+    def end(self) -> None:
+        """Tells every holder that nobody waits any more. Idempotent."""
+        self._ended.set()

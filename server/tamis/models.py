@@ -1,0 +1,96 @@
+"""Things with weights that know nothing of search: embedders and language models."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tamis.component import Component
+from tamis.context import Call
+
+__all__ = ["Embedder", "EmbedsTokens", "Float32Array", "Llm", "Message", "Prompt", "TextKind"]
+
+Float32Array: TypeAlias = NDArray[np.float32]
+
+
+class TextKind(Enum):
+    """Which side of a search a text is on; some encoders prefix the two differently."""
+
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+class Embedder(Component):
+    """Turns texts into vectors of unit length, so that a dot product is their cosine."""
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """Length of every vector."""
+
+    @property
+    @abstractmethod
+    def max_tokens(self) -> int:
+        """How many tokens of a text are read; the rest is ignored."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identifies the weights and the pooling: vectors of equal fingerprints are comparable."""
+
+    @abstractmethod
+    async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
+        """Vectors of shape [len(texts), dimensions], finite, in the order of `texts`.
+
+        Raises `CallEnded` once the call is over, `Overloaded` when the queue is full.
+        """
+
+
+@runtime_checkable
+class EmbedsTokens(Protocol):
+    """An embedder that can also give one vector a token, for late interaction."""
+
+    async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
+        """For each text, unit vectors of shape [its tokens, token dimensions], special tokens left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a language model is asked: a conversation."""
+
+    messages: tuple[Message, ...]
+
+
+class Llm(Component):
+    """Continues prompts."""
+
+    @property
+    @abstractmethod
+    def context_token_count(self) -> int:
+        """How many tokens prompt and answer may have together."""
+
+    @abstractmethod
+    def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
+        """Pieces of the answer as they come, at most `limit` tokens; they concatenate to it."""
+
+    async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
+        """Natural log-probability of each choice as the continuation; shape [len(choices)].
+
+        Raises `NotImplementedError` where the model gives none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} gives no log-probabilities")

@@ -1,0 +1,162 @@
+"""Retriever and reranker: the roles that know search, and what a plugin must be to fill one."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from tamis.component import Component
+from tamis.context import Call
+from tamis.model import Candidate, Change, Passage, Query
+
+__all__ = [
+    "HasIndex",
+    "Index",
+    "ListwiseReranker",
+    "PointwiseReranker",
+    "Reranker",
+    "Reranking",
+    "Retriever",
+]
+
+
+class Retriever(Component):
+    """Finds candidates for a query in a collection."""
+
+    @abstractmethod
+    async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
+        """At most `limit` distinct candidates, best first, all of the declared kind of score.
+
+        Every passage that satisfies `query.filter` may be returned; one that does not may be, too: the server checks
+        again. Raises `NotFound` for a collection it has no index of.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """A complete order of the passages given: `order` is a permutation of their indices, best first.
+
+    `scores[i]` is the score of passage i, or None where it has none (yet). `ranked_count` passages at the front are
+    ranked by this stage; the rest stand behind them in their prior order.
+    """
+
+    order: tuple[int, ...]
+    scores: tuple[float | None, ...]
+    ranked_count: int
+
+
+class Reranker(Component):
+    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`, never this class."""
+
+    @abstractmethod
+    def rerank(
+        self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
+    ) -> AsyncGenerator[Reranking, None]:
+        """Better and better complete orders; the last one is the result. Yields nothing for no passages."""
+
+
+class PointwiseReranker(Reranker):
+    """Scores each passage by itself. All are submitted at once, so that a model can batch by length."""
+
+    @abstractmethod
+    def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
+        """Index and score of a passage, in any order, each index once; higher is better.
+
+        Ends early when the call is over; what has been yielded until then counts.
+        """
+
+    async def rerank(
+        self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
+    ) -> AsyncGenerator[Reranking, None]:
+        scores: list[float | None] = [None] * len(passages)
+        ranked = 0
+        async with aclosing(self.score(query, passages, call=call)) as stream:  # type: ignore[type-var]
+            async for index, score in stream:
+                if not 0 <= index < len(passages) or scores[index] is not None:
+                    _note(call, "duplicate or unknown index dropped")
+                elif not math.isfinite(score):
+                    _note(call, "score that is not finite dropped")
+                else:
+                    scores[index] = float(score)
+                    ranked += 1
+                    yield _by_score(scores, ranked)
+        if ranked < len(passages):
+            _note(call, "passages left without a score")
+
+
+class ListwiseReranker(Reranker):
+    """Orders passages by looking at several at a time. Its hits carry ranks and no scores."""
+
+    @abstractmethod
+    def order(
+        self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
+    ) -> AsyncIterator[Sequence[int]]:
+        """Better and better orders of passage indices, best first; each may be partial."""
+
+    async def rerank(
+        self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
+    ) -> AsyncGenerator[Reranking, None]:
+        none = (None,) * len(passages)
+        async with aclosing(self.order(query, passages, top_n=top_n, call=call)) as stream:  # type: ignore[type-var]
+            async for proposed in stream:
+                kept = [i for i in dict.fromkeys(proposed) if 0 <= i < len(passages)]
+                if len(kept) != len(proposed):
+                    _note(call, "duplicate or unknown index dropped")
+                missing = sorted(set(range(len(passages))) - set(kept))
+                yield Reranking((*kept, *missing), none, len(kept))
+
+
+def _by_score(scores: Sequence[float | None], ranked: int) -> Reranking:
+    """Scored ones first, best first; ties and the rest keep their prior order."""
+    order = sorted(range(len(scores)), key=lambda i: math.inf if scores[i] is None else -scores[i])  # type: ignore[operator]
+    return Reranking(tuple(order), tuple(scores), ranked)
+
+
+def _note(call: Call, note: str) -> None:
+    if note not in call.notes:
+        call.notes.append(note)
+
+
+class Index(Protocol):
+    """What one stage keeps of one collection. One writer at a time; the server sees to that."""
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        """Applies changes in order, then makes them and the checkpoint `upto` durable together.
+
+        Idempotent: applying again what was applied changes nothing. On return every change is searchable.
+        """
+        ...
+
+    async def checkpoint(self) -> int:
+        """The sequence up to which everything is durable here; 0 for a new index."""
+        ...
+
+    def ids(self) -> AsyncIterator[tuple[str, int]]:
+        """Every passage id held, with its document version, in any order."""
+        ...
+
+    async def close(self) -> None:
+        """Releases files and processes; the index can be opened again."""
+        ...
+
+    async def drop(self) -> None:
+        """Closes and removes everything it stored."""
+        ...
+
+
+@runtime_checkable
+class HasIndex(Protocol):
+    """A stage that keeps something for each document: postings, vectors, token embeddings."""
+
+    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+        """Opens or creates the index of `collection` under `directory`, which is this index's alone.
+
+        Afterwards the stage answers queries on that collection from it, until it is closed or dropped.
+        Raises `ConfigurationError` when what is stored there was made with other settings.
+        """
+        ...
