@@ -1,0 +1,108 @@
+"""What a search tells while it runs: revised hits, stage reports, pieces of the answer, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias, Union
+
+from tamis.context import Usage
+from tamis.generator import AnswerDelta
+from tamis.model import FinishReason, Hit
+
+__all__ = [
+    "BudgetBasis",
+    "Completed",
+    "Event",
+    "HitsRevised",
+    "StageOutcome",
+    "StageReason",
+    "StageReport",
+    "StageRole",
+]
+
+
+class StageRole(Enum):
+    """What a stage does."""
+
+    RETRIEVER = "retriever"
+    FUSION = "fusion"
+    RERANKER = "reranker"
+    CONTEXT_BUILDER = "context_builder"
+    GENERATOR = "generator"
+
+
+class StageOutcome(Enum):
+    """How a stage ended; the proto's StageOutcome says what each means."""
+
+    RAN = "ran"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    FELL_BACK = "fell_back"
+    UNREACHABLE = "unreachable"
+
+
+class StageReason(Enum):
+    """Why a stage did not simply run."""
+
+    DEADLINE = "deadline"
+    FAILED = "failed"
+    INVALID_OUTPUT = "invalid_output"
+    OVERLOADED = "overloaded"
+    INCOMPLETE = "incomplete"
+
+
+class BudgetBasis(Enum):
+    """What the division of the deadline rests on."""
+
+    FIXED_SHARES = "fixed_shares"
+    MEASURED = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class HitsRevised:
+    """Replaces all hits sent before. Revisions count from 1 without gaps."""
+
+    revision: int
+    stage: str
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline."""
+
+    stage: str
+    role: StageRole
+    outcome: StageOutcome
+    reason: StageReason | None = None
+    done_count: int = 0
+    total_count: int = 0
+    elapsed: float = 0.0
+    budget: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The end. `pipeline` is the canonical expression that ran; `revision` the last one sent, 0 if none."""
+
+    finish_reason: FinishReason
+    reports: Sequence[StageReport]
+    usage: Usage
+    pipeline: str
+    revision: int = 0
+    basis: BudgetBasis = BudgetBasis.FIXED_SHARES
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """The retrievers that gave nothing, as `retrievers/{stage}`."""
+        return tuple(
+            f"retrievers/{report.stage}" for report in self.reports if report.outcome is StageOutcome.UNREACHABLE
+        )
+
+
+Event: TypeAlias = Union[HitsRevised, StageReport, AnswerDelta, Completed]
+"""Grammar of a search: `(HitsRevised | StageReport)* (AnswerDelta | StageReport)* Completed`."""
