@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -37,17 +36,28 @@ class Retriever(Component):
         """
 
 
-@dataclass(frozen=True, slots=True)
 class Reranking:
-    """A complete order of the passages given: `order` is a permutation of their indices, best first.
+    """A complete order of the passages given, best first.
 
     `scores[i]` is the score of passage i, or None where it has none (yet). `ranked_count` passages at the front are
     ranked by this stage; the rest stand behind them in their prior order.
     """
 
-    order: tuple[int, ...]
-    scores: tuple[float | None, ...]
-    ranked_count: int
+    __slots__ = ("_order", "ranked_count", "scores")
+
+    def __init__(self, scores: tuple[float | None, ...], ranked_count: int, order: tuple[int, ...] | None = None) -> None:
+        """Without `order`, scored passages come first by falling score; ties keep their prior order."""
+        self.scores = scores
+        self.ranked_count = ranked_count
+        self._order = order
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """A permutation of the passages' indices. Sorted when first asked for: most rerankings are soon replaced."""
+        if self._order is None:
+            keys = [math.inf if score is None else -score for score in self.scores]
+            self._order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
+        return self._order
 
 
 class Reranker(Component):
@@ -84,7 +94,7 @@ class PointwiseReranker(Reranker):
                 else:
                     scores[index] = float(score)
                     ranked += 1
-                    yield _by_score(scores, ranked)
+                    yield Reranking(tuple(scores), ranked)
         if ranked < len(passages):
             _note(call, "passages left without a score")
 
@@ -108,13 +118,7 @@ class ListwiseReranker(Reranker):
                 if len(kept) != len(proposed):
                     _note(call, "duplicate or unknown index dropped")
                 missing = sorted(set(range(len(passages))) - set(kept))
-                yield Reranking((*kept, *missing), none, len(kept))
-
-
-def _by_score(scores: Sequence[float | None], ranked: int) -> Reranking:
-    """Scored ones first, best first; ties and the rest keep their prior order."""
-    order = sorted(range(len(scores)), key=lambda i: math.inf if scores[i] is None else -scores[i])  # type: ignore[operator]
-    return Reranking(tuple(order), tuple(scores), ranked)
+                yield Reranking(none, len(kept), (*kept, *missing))
 
 
 def _note(call: Call, note: str) -> None:

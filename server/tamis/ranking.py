@@ -1,0 +1,76 @@
+"""Hits in order, and how a reranking or a fusion turns some into others without losing where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from tamis.fusion import Fusion, Side
+from tamis.model import Candidate, Hit, Passage, ScoreKind, StageScore
+from tamis.stage import Reranking
+
+__all__ = ["Ranking", "from_candidates", "from_passages", "fused", "reranked"]
+
+Ranking: TypeAlias = tuple[Hit, ...]
+"""Hits, best first, each passage once."""
+
+
+def from_candidates(stage: str, candidates: Sequence[Candidate], passages: Mapping[str, Passage]) -> Ranking:
+    """The hits of a retriever. Candidates whose passage is not in `passages` are left out; ranks stay dense."""
+    found = [candidate for candidate in candidates if candidate.passage_id in passages]
+    return tuple(
+        Hit(
+            passages[each.passage_id],
+            each.score,
+            each.kind,
+            (StageScore(stage, rank, each.score, each.kind),),
+            each.snippet,
+        )
+        for rank, each in enumerate(found, 1)
+    )
+
+
+def from_passages(passages: Sequence[Passage]) -> Ranking:
+    """Passages in the order they came, as hits that no stage has seen."""
+    return tuple(Hit(passage, None, ScoreKind.NONE) for passage in passages)
+
+
+def reranked(stage: str, prior: Ranking, reranking: Reranking, kind: ScoreKind) -> Ranking:
+    """`prior` in its new order. What the stage did not rank stays behind, with the score it had."""
+    hits = [prior[index] for index in reranking.order]
+    for place, index in enumerate(reranking.order[: reranking.ranked_count]):
+        score = reranking.scores[index]
+        hit_kind = ScoreKind.NONE if score is None else kind
+        entry = StageScore(stage, place + 1, score, hit_kind)
+        hits[place] = replace(hits[place], score=score, kind=hit_kind, stage_scores=(*hits[place].stage_scores, entry))
+    return tuple(hits)
+
+
+def fused(stage: str, sides: Mapping[str, Ranking], fusion: Fusion) -> Ranking:
+    """All hits of all sides in the fused order, each with every stage score any side knew and its contributions."""
+    merged: dict[str, Hit] = {}
+    for ranking in sides.values():
+        for hit in ranking:
+            known = merged.get(hit.passage.id)
+            merged[hit.passage.id] = hit if known is None else _merge(known, hit)
+    result = fusion.fuse(
+        [Side(name, [(hit.passage.id, hit.score) for hit in ranking]) for name, ranking in sides.items()]
+    )
+    return tuple(
+        replace(
+            merged[each.passage_id],
+            score=each.score,
+            kind=fusion.kind,
+            stage_scores=(
+                *merged[each.passage_id].stage_scores,
+                StageScore(stage, rank, each.score, fusion.kind, each.contributions),
+            ),
+        )
+        for rank, each in enumerate(result, 1)
+    )
+
+
+def _merge(known: Hit, other: Hit) -> Hit:
+    stages = {score.stage: score for score in (*known.stage_scores, *other.stage_scores)}
+    return replace(known, stage_scores=tuple(stages.values()), snippet=known.snippet or other.snippet)
