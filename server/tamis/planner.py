@@ -27,6 +27,8 @@ class FixedShares:
     basis = BudgetBasis.FIXED_SHARES
     least_seconds = 0.002
     """A stage that would get less is not started."""
+    generation_share = _SHARES[StageRole.GENERATOR]
+    answering_shares = (_SHARES[StageRole.CONTEXT_BUILDER], _SHARES[StageRole.GENERATOR])
 
     def share(self, expression: Expression, roles: Mapping[str, StageRole]) -> float:
         """The weight of an expression against the others in its chain."""

@@ -54,9 +54,7 @@ def fused(stage: str, sides: Mapping[str, Ranking], fusion: Fusion) -> Ranking:
         for hit in ranking:
             known = merged.get(hit.passage.id)
             merged[hit.passage.id] = hit if known is None else _merge(known, hit)
-    result = fusion.fuse(
-        [Side(name, [(hit.passage.id, hit.score) for hit in ranking]) for name, ranking in sides.items()]
-    )
+    result = fusion.fuse([Side(name, _scores(ranking)) for name, ranking in sides.items()])
     return tuple(
         replace(
             merged[each.passage_id],
@@ -69,6 +67,11 @@ def fused(stage: str, sides: Mapping[str, Ranking], fusion: Fusion) -> Ranking:
         )
         for rank, each in enumerate(result, 1)
     )
+
+
+def _scores(ranking: Ranking) -> list[tuple[str, float | None]]:
+    """Ids with scores of one kind: what a partial reranking left behind has a score of another kind, so none here."""
+    return [(hit.passage.id, hit.score if hit.kind is ranking[0].kind else None) for hit in ranking]
 
 
 def _merge(known: Hit, other: Hit) -> Hit:

@@ -1,0 +1,193 @@
+"""Runs one search as a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+from tamis.answering import Answering
+from tamis.cascade import Cascade
+from tamis.context import Principal, Usage
+from tamis.deadline import Deadline
+from tamis.errors import InvalidRequest, Unavailable
+from tamis.events import Completed, Event, HitsRevised, StageReport
+from tamis.expression import Chain, Expression, to_text
+from tamis.model import FinishReason, Hit, Passage, Query
+from tamis.pipeline import Pipeline
+from tamis.planner import FixedShares
+from tamis.ranking import Ranking, from_passages
+from tamis.stage_loop import StageLoop
+from tamis.stage_run import Hydrate, Request, StageYieldedNothing
+
+__all__ = ["Orchestrator"]
+
+
+class Orchestrator:
+    """Turns a request into events. Runs on the caller's loop; only plugins run on the stage loop.
+
+    Closing a generator that this class returned ends the search: after that no batch and no token starts for it.
+    """
+
+    def __init__(self, loop: StageLoop, hydrate: Hydrate, planner: FixedShares | None = None) -> None:
+        self._loop = loop
+        self._hydrate = hydrate
+        self._planner = planner or FixedShares()
+
+    def search(
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        *,
+        limit: int,
+        deadline: Deadline,
+        request_id: str = "",
+        principal: Principal = Principal(),
+    ) -> AsyncGenerator[Event, None]:
+        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything."""
+        search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
+        return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
+
+    def retrieve(
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        *,
+        limit: int,
+        deadline: Deadline,
+        request_id: str = "",
+        principal: Principal = Principal(),
+    ) -> AsyncGenerator[Event, None]:
+        """The pipeline's retrieval part."""
+        search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
+        return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
+
+    def rerank(
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        passages: Sequence[Passage],
+        *,
+        limit: int | None,
+        deadline: Deadline,
+        request_id: str = "",
+        principal: Principal = Principal(),
+    ) -> AsyncGenerator[Event, None]:
+        """The pipeline's rerankers over passages with distinct ids. Raises `InvalidRequest` when it has none."""
+        expression = pipeline.reranking
+        if expression is None:
+            raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no reranker")
+        request = Request(query, deadline, request_id, principal)
+        search = self._search(pipeline, request, len(passages) if limit is None else limit)
+        return search.events(lambda: search.rank_and_answer(expression, from_passages(passages)))
+
+    def generate(
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        passages: Sequence[Passage],
+        *,
+        deadline: Deadline,
+        request_id: str = "",
+        principal: Principal = Principal(),
+    ) -> AsyncGenerator[Event, None]:
+        """The pipeline's generator over passages. Raises `InvalidRequest` when it has none."""
+        if pipeline.generator is None:
+            raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no generator")
+        search = self._search(pipeline, Request(query, deadline, request_id, principal), len(passages))
+        return search.events(lambda: search.answer(from_passages(passages)))
+
+    def _search(self, pipeline: Pipeline, request: Request, limit: int) -> _Search:
+        return _Search(pipeline, request, limit, self._loop, self._hydrate, self._planner)
+
+
+class _Search:
+    """One request under way: its events so far, and the queue they leave by."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        request: Request,
+        limit: int,
+        loop: StageLoop,
+        hydrate: Hydrate,
+        planner: FixedShares,
+    ) -> None:
+        self._pipeline, self._request, self._limit, self._planner = pipeline, request, limit, planner
+        self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report)
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._reports: list[StageReport] = []
+        self._shown: tuple[Hit, ...] | None = None
+        self._revision = 0
+        self._expression: Expression = pipeline.expression
+
+    async def events(self, work: Callable[[], Awaitable[None]]) -> AsyncGenerator[Event, None]:
+        """What `work` tells, while it tells it; then its error, if it had one."""
+        task = asyncio.ensure_future(work())
+        task.add_done_callback(lambda _: self._events.put_nowait(None))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def rank_and_answer(self, expression: Expression, prior: Ranking | None) -> None:
+        """Runs the stages of `expression`, then the context builder and generator that stand at its end."""
+        self._expression = expression
+        ranking_part, answering_part = _divided(expression, self._pipeline)
+        ranking = prior or ()
+        if ranking_part is not None:
+            ranking = await self._rank(ranking_part, prior, bool(answering_part))
+        if self._shown is None:
+            self._revise(self._reports[-1].stage if self._reports else "prior", ranking)
+        if answering_part:
+            await self.answer(ranking[: self._limit])
+        else:
+            self._complete(FinishReason.NOT_REQUESTED)
+
+    async def answer(self, hits: Ranking) -> None:
+        """Runs the context builder and the generator over `hits`."""
+        answering = Answering(self._cascade, self._pipeline, self._planner, self._events.put_nowait, self._report)
+        self._complete(await answering.answer(hits))
+
+    async def _rank(self, expression: Expression, prior: Ranking | None, answered: bool) -> Ranking:
+        until = self._request.deadline
+        if answered:
+            shares = [self._planner.share(expression, self._pipeline.roles), self._planner.generation_share]
+            until = self._planner.until(shares, until)
+        try:
+            return await self._cascade.rank(expression, prior, until, self._revise)
+        except StageYieldedNothing as nothing:
+            if prior is None:
+                raise Unavailable("no retriever gave anything in time", metadata={"stage": nothing.report.stage}) from None
+            return prior
+
+    def _report(self, report: StageReport) -> None:
+        self._reports.append(report)
+        self._events.put_nowait(report)
+
+    def _revise(self, stage: str, ranking: Ranking) -> None:
+        """Shows a better order, unless the caller would see no difference."""
+        hits = ranking[: self._limit]
+        if hits != self._shown:
+            self._shown = hits
+            self._revision += 1
+            self._events.put_nowait(HitsRevised(self._revision, stage, hits))
+
+    def _complete(self, reason: FinishReason) -> None:
+        usage = Usage()
+        for report in self._reports:
+            usage.add(report.usage)
+        text = to_text(self._expression)
+        self._events.put_nowait(
+            Completed(reason, tuple(self._reports), usage, text, self._revision, self._planner.basis)
+        )
+
+
+def _divided(expression: Expression, pipeline: Pipeline) -> tuple[Expression | None, bool]:
+    """The part that ranks, and whether a generator stands behind it."""
+    operands = expression.operands if isinstance(expression, Chain) else (expression,)
+    ranking = tuple(each for each in operands if not pipeline.is_answering(each))
+    whole = Chain(ranking) if len(ranking) > 1 else ranking[0] if ranking else None
+    return whole, len(ranking) < len(operands)

@@ -1,0 +1,241 @@
+"""Runs one stage of one search inside its budget and says how it fared; whatever a plugin does, this returns."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+import structlog
+
+from tamis.component import Component
+from tamis.context import Call, CallEnded, Principal
+from tamis.deadline import Deadline
+from tamis.errors import Overloaded
+from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.filters import matches
+from tamis.generator import AnswerDelta, ContextBuilder, Generator
+from tamis.model import Candidate, Hit, Passage, Query
+from tamis.ranking import Ranking, from_candidates, reranked
+from tamis.stage import Reranker, Reranking, Retriever
+from tamis.stage_loop import StageLoop
+
+__all__ = ["Hydrate", "Request", "StageRun", "StageYieldedNothing"]
+
+Hydrate: TypeAlias = Callable[[str, Sequence[tuple[str, int]]], Awaitable[Mapping[str, Passage]]]
+"""Passages of a collection by (id, document version), those left out whose version is superseded."""
+
+Role = TypeVar("Role")
+_LOG = structlog.get_logger(__name__)
+_MOST_CANDIDATES = 10_000
+_REVISION_SECONDS = 0.03  # a stage that improves faster than people and networks can follow is sampled
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What every stage of one search shares."""
+
+    query: Query
+    deadline: Deadline
+    request_id: str = ""
+    principal: Principal = Principal()
+
+
+class StageYieldedNothing(Exception):
+    """A stage gave nothing usable; `report` says why."""
+
+    def __init__(self, report: StageReport) -> None:
+        super().__init__(report.stage)
+        self.report = report
+
+
+@dataclass(slots=True)
+class StageRun:
+    """One stage at work: its name, its component, its call, and the outcome as far as it is known."""
+
+    name: str
+    role: StageRole
+    component: Component
+    request: Request
+    loop: StageLoop
+    until: Deadline
+    call: Call = field(init=False)
+    started: float = field(default_factory=time.monotonic)
+    outcome: StageOutcome = StageOutcome.RAN
+    reason: StageReason | None = None
+    done_count: int = 0
+    total_count: int = 0
+
+    def __post_init__(self) -> None:
+        self.call = Call(self.until, self.request.request_id, self.request.principal)
+
+    def report(self) -> StageReport:
+        """How the stage has fared so far."""
+        return StageReport(
+            self.name,
+            self.role,
+            self.outcome,
+            self.reason,
+            self.done_count,
+            self.total_count,
+            time.monotonic() - self.started,
+            max(0.0, self.until.at - self.started),
+            self.call.usage,
+            tuple(self.call.notes),
+        )
+
+    async def retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:
+        """At most `limit` hits that satisfy the filter. Raises `StageYieldedNothing` when the retriever failed."""
+        self.total_count = limit
+        ranking: Ranking | None = None
+        async with self._contained(StageOutcome.UNREACHABLE):
+            ranking = await self._retrieve(limit, hydrate)
+        if ranking is None:
+            raise StageYieldedNothing(self.report())
+        self.done_count = len(ranking)
+        return ranking
+
+    async def rerank(self, prior: Ranking, top_n: int, improved: Callable[[Ranking], None]) -> Ranking:
+        """`prior` in a better order, complete. Calls `improved` with every better order on the way.
+
+        Raises `StageYieldedNothing` when not one passage was ranked.
+        """
+        self.total_count = len(prior)
+        cap = self.component.capabilities.max_candidates or len(prior)
+        head, tail = prior[:cap], prior[cap:]
+        best: Reranking | None = None
+        pause = Deadline.after(_REVISION_SECONDS)
+        async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
+            async for best in stream:
+                self.done_count = best.ranked_count
+                if pause.passed and _is_valid(best, len(head)):
+                    improved((*self._reranked(head, best), *tail))
+                    pause = Deadline.after(_REVISION_SECONDS)
+        self._judge(best, len(head))
+        return (*self._reranked(head, best), *tail) if best else prior
+
+    def _judge(self, best: Reranking | None, count: int) -> None:
+        """Settles the outcome of a reranking. Raises `StageYieldedNothing` when nothing of it can be used."""
+        late = StageReason.DEADLINE if self.until.passed else None
+        if best is not None and not _is_valid(best, count):
+            self._fail(StageOutcome.FELL_BACK, StageReason.INVALID_OUTPUT)
+            raise StageYieldedNothing(self.report())
+        if count and self.done_count == 0:
+            self._fail(StageOutcome.FELL_BACK, self.reason or late or StageReason.INVALID_OUTPUT)
+            raise StageYieldedNothing(self.report())
+        if self.done_count < self.total_count:
+            self.reason = self.reason or late or StageReason.INCOMPLETE
+        if self.reason is not None:
+            self.outcome = StageOutcome.PARTIAL
+
+    def _reranked(self, prior: Ranking, reranking: Reranking) -> Ranking:
+        return reranked(self.name, prior, reranking, self.component.capabilities.score_kind)
+
+    async def choose(self, ranking: Ranking) -> Sequence[Hit]:
+        """What a context builder selects. Raises `StageYieldedNothing` when it failed."""
+        self.total_count = len(ranking)
+        chosen: Sequence[Hit] | None = None
+        async with self._contained(StageOutcome.FELL_BACK):
+            builder, query = self._as(ContextBuilder), self.request.query
+            built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))  # type: ignore[arg-type]
+            given = {hit.passage.id for hit in ranking}
+            chosen = [hit for hit in built if hit.passage.id in given]
+        if chosen is None:
+            raise StageYieldedNothing(self.report())
+        self.done_count = len(chosen)
+        return chosen
+
+    async def answer(self, context: Sequence[Hit]) -> AsyncGenerator[AnswerDelta, None]:
+        """The generator's deltas as they come; ends early, with the outcome set, when it fails or runs late."""
+        self.total_count = self.done_count = len(context)
+        generator, query = self._as(Generator), self.request.query
+        work = self.loop.stream(lambda: _generator(generator.answer(query, context, call=self.call)))
+        async with aclosing(work) as deltas:
+            while True:
+                delta: AnswerDelta | None = None
+                async with self._contained(StageOutcome.FELL_BACK):
+                    delta = await anext(deltas, None)
+                if delta is None:
+                    return
+                yield delta
+
+    async def _retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:
+        """Asks for more when the filter or superseded versions took too many of what came."""
+        retriever, query = self._as(Retriever), self.request.query
+        asked = limit
+        while True:
+            found = await self.loop.run(lambda: retriever.retrieve(query, limit=asked, call=self.call))  # type: ignore[arg-type]  # noqa: B023
+            candidates = self._checked(found, asked)
+            wanted = [(each.passage_id, each.document_version) for each in candidates]
+            passages = await hydrate(query.collection, wanted)
+            if query.filter is not None:
+                keep = query.filter
+                passages = {key: each for key, each in passages.items() if matches(keep, each.metadata)}
+            if len(passages) >= limit or len(candidates) < asked or asked >= _MOST_CANDIDATES:
+                return from_candidates(self.name, candidates, passages)[:limit]
+            asked = min(asked * 4, _MOST_CANDIDATES)
+
+    def _checked(self, found: Sequence[Candidate], limit: int) -> list[Candidate]:
+        kind = self.component.capabilities.score_kind
+        distinct = {each.passage_id: each for each in reversed(found) if each.kind is kind}
+        if len(distinct) < len(found):
+            self.call.notes.append("duplicate candidate or one of another kind of score dropped")
+        kept = [each for each in found if distinct.get(each.passage_id) is each]
+        return kept[:limit]
+
+    async def _rerankings(self, prior: Ranking, top_n: int) -> AsyncGenerator[Reranking, None]:
+        reranker, query = self._as(Reranker), self.request.query
+        passages = [hit.passage for hit in prior]
+        work = self.loop.stream(lambda: reranker.rerank(query, passages, top_n=top_n, call=self.call))
+        async with aclosing(work) as stream:
+            async for each in stream:
+                yield each
+
+    @asynccontextmanager
+    async def _contained(self, failure: StageOutcome) -> AsyncGenerator[None, None]:
+        """The stage boundary: nothing a plugin raises, and no time it takes, gets past it."""
+        try:
+            async with asyncio.timeout(None if math.isinf(self.until.at) else self.until.remaining) as limit:
+                yield
+        except TimeoutError:
+            self._fail(failure, StageReason.DEADLINE if limit.expired() else StageReason.FAILED)
+            if not limit.expired():
+                self._log("stage failed")
+        except CallEnded:
+            self._fail(failure, StageReason.DEADLINE)
+        except Overloaded:
+            self._fail(failure, StageReason.OVERLOADED)
+        except Exception:
+            self._fail(failure, StageReason.FAILED)
+            self._log("stage failed")
+
+    def _fail(self, outcome: StageOutcome, reason: StageReason) -> None:
+        self.outcome, self.reason = outcome, reason
+
+    def _log(self, event: str) -> None:
+        _LOG.exception(event, stage=self.name, request_id=self.request.request_id)
+
+    def _as(self, role: type[Role]) -> Role:
+        """The component in its role, which the pipeline's validation has checked."""
+        if not isinstance(self.component, role):
+            raise TypeError(f"{self.name} is not a {role.__name__}")
+        return self.component
+
+
+async def _generator(source: AsyncIterator[AnswerDelta]) -> AsyncGenerator[AnswerDelta, None]:
+    async for each in source:
+        yield each
+
+
+def _is_valid(reranking: Reranking, count: int) -> bool:
+    scores, order = reranking.scores, reranking.order
+    return (
+        0 <= reranking.ranked_count <= count
+        and len(scores) == count
+        and sorted(order) == list(range(count))
+        and all(score is None or math.isfinite(score) for score in scores)
+    )
