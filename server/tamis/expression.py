@@ -237,7 +237,8 @@ def _explained(error: UnexpectedInput, text: str) -> tuple[str, int]:
         return f"unexpected character {text[error.pos_in_stream]!r}", error.pos_in_stream + 1
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         allowed = sorted(_EXPECTED.get(each, "`>>`") for each in error.accepts or error.expected if each != "$END")
-        return f"expected {' or '.join(dict.fromkeys(allowed))}, not {str(error.token)!r}", (error.token.start_pos or 0) + 1
+        wanted = " or ".join(dict.fromkeys(allowed)) or "the end"
+        return f"expected {wanted}, not {str(error.token)!r}", (error.token.start_pos or 0) + 1
     return "the expression ends too early" if text.strip() else "the expression is empty", len(text) + 1
 
 

@@ -1,0 +1,199 @@
+"""Reads `tamis.toml` and refuses what it does not understand, with file, line and column."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from tamis.errors import ConfigurationError
+from tamis.fusion import FusionSettings
+
+__all__ = ["Config", "PipelineConfig", "PluginConfig", "ServerConfig", "default_text", "load", "parse"]
+
+FILE_NAME = "tamis.toml"
+NAME = r"[a-z][a-z0-9_-]{0,62}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerConfig(_Section):
+    """The table `[server]`. Durations are seconds."""
+
+    listen: str = "127.0.0.1:7601"
+    data_directory: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tamis")))
+    default_deadline: Annotated[float, Field(gt=0, le=3600)] = 10.0
+    deadline_margin: Annotated[float, Field(ge=0, le=10)] = 0.02
+    max_message_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 64 << 20
+    max_concurrent_calls: Annotated[int, Field(ge=1)] = 256
+
+    @field_validator("listen")
+    @classmethod
+    def _is_loopback(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not port.isdigit() or int(port) > 65_535:
+            raise ValueError("is HOST:PORT, port 0 to 65535")
+        if host != "localhost" and not _is_loopback_address(host.strip("[]")):
+            raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost): there is no authentication yet")
+        return value
+
+
+class PluginConfig(BaseModel):
+    """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    plugin: str
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything in the table but the plugin's name."""
+        return self.model_extra or {}
+
+
+class PipelineConfig(_Section):
+    """A table `[pipelines.NAME]`."""
+
+    expression: str
+    description: str = ""
+    required: frozenset[str] = frozenset()
+    fusion: FusionSettings = FusionSettings()
+
+
+class Config(_Section):
+    """The whole file."""
+
+    server: ServerConfig = ServerConfig()
+    models: dict[str, PluginConfig] = {}
+    stages: dict[str, PluginConfig] = {}
+    pipelines: dict[str, PipelineConfig] = {}
+    _path: str = PrivateAttr("")
+    _text: str = PrivateAttr("")
+
+    @model_validator(mode="after")
+    def _names_are_usable(self) -> Config:
+        for kind, names in (("models", self.models), ("stages", self.stages), ("pipelines", self.pipelines)):
+            for name in names:
+                if not re.fullmatch(NAME, name) or name == "prior":
+                    raise ValueError(f"{kind}.{name}: a name is a letter, then letters, digits, - and _; not `prior`")
+        if both := self.models.keys() & self.stages.keys():
+            raise ValueError(f"{sorted(both)[0]!r} is the name of a model and of a stage; names are shared")
+        return self
+
+    def error(self, message: str, *keys: str) -> ConfigurationError:
+        """An error at the place of a key: `error("…", "stages", "bm25", "plugin")`."""
+        line, column = _locate(self._text, keys)
+        return ConfigurationError(message, path=self._path or None, line=line, column=column)
+
+
+def load(path: Path | None = None) -> Config:
+    """Reads the file at `path`; without one `./tamis.toml`, and if there is none either, the built-in default.
+
+    Raises `ConfigurationError` with the place and what is allowed there.
+    """
+    if path is None:
+        here = Path(FILE_NAME)
+        return load(here) if here.exists() else parse(default_text(), path="(built-in default)")
+    try:
+        return parse(path.read_text(encoding="utf-8"), path=str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"not UTF-8 at byte {error.start}", path=str(path)) from None
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", path=str(path)) from None
+
+
+def default_text() -> str:
+    """The built-in configuration, as a file to begin with."""
+    return resources.files("tamis").joinpath("default.toml").read_text(encoding="utf-8")
+
+
+def parse(text: str, *, path: str = "") -> Config:
+    """Reads the text of a configuration file."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(error, text, path) from None
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise _first(error, text, path) from None
+    config._path, config._text = path, text
+    return config
+
+
+def allowed(error: ValidationError, model: type[BaseModel]) -> tuple[str, tuple[str, ...]]:
+    """The first problem of a validation in words, with what is allowed, and the keys that lead to it."""
+    first = error.errors(include_url=False)[0]
+    keys = tuple(str(each) for each in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key {keys[-1]!r}; allowed here: {', '.join(sorted(_fields_at(model, keys[:-1])))}"
+    elif keys:
+        message = f"{'.'.join(keys)}: {message}"
+    return message, keys
+
+
+def _fields_at(model: type[BaseModel], keys: tuple[str, ...]) -> list[str]:
+    for key in keys:
+        info = model.model_fields.get(key)
+        inner = info.annotation if info else None
+        arguments = getattr(inner, "__args__", ())
+        inner = arguments[-1] if arguments else inner
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)
+
+
+def _first(error: ValidationError, text: str, path: str) -> ConfigurationError:
+    message, keys = allowed(error, Config)
+    line, column = _locate(text, keys)
+    return ConfigurationError(message, path=path or None, line=line, column=column)
+
+
+def _syntax_error(error: tomllib.TOMLDecodeError, text: str, path: str) -> ConfigurationError:
+    """tomllib tells the place in its message only, before Python 3.14."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", str(error))
+    message = str(error)[: found.start()] if found else str(error)
+    if found and found[1]:
+        return ConfigurationError(message, path=path or None, line=int(found[1]), column=int(found[2]))
+    lines = text.splitlines() or [""]
+    return ConfigurationError(message, path=path or None, line=len(lines), column=len(lines[-1]) + 1)
+
+
+def _locate(text: str, keys: tuple[str, ...]) -> tuple[int | None, int | None]:
+    """Line and column of the innermost of `keys` that has a line of its own: its `key =`, else its table's header."""
+    table: tuple[str, ...] = ()
+    best: tuple[int, int, int] | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[+\s*([^\]#]+?)\s*\]+", line):
+            table = _split(header[1])
+            depth, column = len(table), header.start(1) + 1
+            place = table
+        elif assignment := re.match(r"\s*([\w.\-\"' ]+?)\s*=", line):
+            place = (*table, *_split(assignment[1]))
+            depth, column = len(place), assignment.start(1) + 1
+        else:
+            continue
+        if keys[:depth] == place and (best is None or depth > best[0]):
+            best = (depth, number, column)
+    return (best[1], best[2]) if best else (None, None)
+
+
+def _split(dotted: str) -> tuple[str, ...]:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+
+
+def _is_loopback_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,118 @@
+"""A pipeline: an expression over configured stages, and how it merges what runs side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tamis.component import Component
+from tamis.config import NAME, Config
+from tamis.errors import InvalidExpression, NotFound
+from tamis.events import StageRole
+from tamis.expression import Chain, Expression, Leaf, leaves, parse, validate
+from tamis.fusion import Fusion, ReciprocalRankFusion
+from tamis.plugins import Components
+
+__all__ = ["Pipeline", "Pipelines"]
+
+DEFAULT = "default"
+_ANSWERING = (StageRole.CONTEXT_BUILDER, StageRole.GENERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A validated expression with everything needed to run it. `name` is empty for one that came with a request."""
+
+    name: str
+    expression: Expression
+    components: Mapping[str, Component]
+    roles: Mapping[str, StageRole]
+    fusion: Fusion = field(default_factory=ReciprocalRankFusion)
+    required: frozenset[str] = frozenset()
+    description: str = ""
+
+    @property
+    def retrieval(self) -> Expression:
+        """Everything before the first `>>`."""
+        return self._operands[0]
+
+    @property
+    def reranking(self) -> Expression | None:
+        """The rerankers: what stands between retrieval and context, or all of it when nothing retrieves."""
+        ranking = tuple(each for each in self._operands if not self.is_answering(each))
+        if ranking and self._retrieves(ranking[0]):
+            ranking = ranking[1:]
+        return Chain(ranking) if len(ranking) > 1 else ranking[0] if ranking else None
+
+    @property
+    def context_builder(self) -> str | None:
+        """The name of the context builder, if there is one."""
+        return self._answering(StageRole.CONTEXT_BUILDER)
+
+    @property
+    def generator(self) -> str | None:
+        """The name of the generator, if there is one."""
+        return self._answering(StageRole.GENERATOR)
+
+    def is_answering(self, expression: Expression) -> bool:
+        """Whether an operand is a context builder or a generator."""
+        return isinstance(expression, Leaf) and self.roles[expression.name] in _ANSWERING
+
+    @property
+    def _operands(self) -> tuple[Expression, ...]:
+        return self.expression.operands if isinstance(self.expression, Chain) else (self.expression,)
+
+    def _retrieves(self, expression: Expression) -> bool:
+        return any(isinstance(each, Leaf) and self.roles[each.name] is StageRole.RETRIEVER for each in leaves(expression))
+
+    def _answering(self, role: StageRole) -> str | None:
+        names = (each.name for each in self._operands if isinstance(each, Leaf) and self.roles[each.name] is role)
+        return next(names, None)
+
+
+class Pipelines:
+    """The configured pipelines, and those that requests write themselves."""
+
+    def __init__(self, config: Config, components: Components) -> None:
+        """Raises `ConfigurationError` for a pipeline that makes no sense."""
+        self._components, self._roles = components, components.roles
+        self._named = {name: self._configured(config, name) for name in config.pipelines}
+
+    def list(self) -> list[Pipeline]:
+        """The configured pipelines by name."""
+        return [self._named[name] for name in sorted(self._named)]
+
+    def resolve(self, text: str, *, field: str = "pipeline", has_input: bool = False) -> Pipeline:
+        """A configured pipeline by name, or an expression. Empty means `default`.
+
+        `has_input` says that an order comes in with the request. Raises `NotFound` for a name that is neither a
+        pipeline nor a stage, `InvalidExpression` otherwise.
+        """
+        text = text.strip() or DEFAULT
+        if text in self._named:
+            return self._named[text]
+        if re.fullmatch(NAME, text) and text != "prior" and text not in self._roles:
+            raise NotFound("pipeline", text, available=[*self._named], field=field)
+        expression = parse(text, field=field)
+        validate(expression, self._roles, text=text, has_input=has_input, field=field)
+        return Pipeline("", expression, self._components, self._roles)
+
+    def _configured(self, config: Config, name: str) -> Pipeline:
+        table = config.pipelines[name]
+        try:
+            expression = parse(table.expression)
+            has_input = not any(isinstance(each, Leaf) and self._is_retriever(each.name) for each in leaves(expression))
+            validate(expression, self._roles, text=table.expression, has_input=has_input)
+        except InvalidExpression as error:
+            raise config.error(f"[pipelines.{name}] expression, {error}", "pipelines", name, "expression") from None
+        used = {each.name for each in leaves(expression) if isinstance(each, Leaf)}
+        if unused := sorted((table.required | table.fusion.weights.keys()) - used - {"prior"}):
+            key = "required" if unused[0] in table.required else "fusion"
+            message = f"[pipelines.{name}] {key} names {unused[0]!r}, which is not in the expression"
+            raise config.error(message, "pipelines", name, key)
+        fusion = table.fusion.build()
+        return Pipeline(name, expression, self._components, self._roles, fusion, table.required, table.description)
+
+    def _is_retriever(self, name: str) -> bool:
+        return self._roles.get(name) is StageRole.RETRIEVER
