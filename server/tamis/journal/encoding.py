@@ -1,0 +1,50 @@
+"""Metadata as JSON and back, without loss: int stays int, float stays float, instants stay instants."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tamis.model import Value
+
+__all__ = ["decode", "encode"]
+
+
+def encode(metadata: Mapping[str, Value]) -> str:
+    """JSON text, the same for equal metadata whatever the order of its keys."""
+    return json.dumps(
+        {key: _encoded(value) for key, value in metadata.items()},
+        ensure_ascii=False,
+        allow_nan=False,
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def decode(text: str) -> dict[str, Value]:
+    """The metadata that `encode` was given."""
+    return {key: _decoded(value) for key, value in json.loads(text).items()}
+
+
+def _encoded(value: Value) -> Any:
+    """Maps and instants are tagged, so that neither can be taken for the other."""
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    if isinstance(value, Mapping):
+        return {"map": {key: _encoded(each) for key, each in value.items()}}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_encoded(each) for each in value]
+    return value
+
+
+def _decoded(value: Any) -> Value:
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    if isinstance(value, dict):
+        if "time" in value:
+            return datetime.fromisoformat(value["time"])
+        return {key: _decoded(each) for key, each in value["map"].items()}
+    scalar: Value = value
+    return scalar

@@ -1,0 +1,112 @@
+"""Keeps one index in step with one collection's journal."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, replace
+
+import structlog
+
+from tamis.errors import NotFound
+from tamis.journal.journal import Journal
+from tamis.stage import Index
+
+__all__ = ["Follower", "FollowerStatus"]
+
+_LOG = structlog.get_logger(__name__)
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerStatus:
+    """How far an index has got. `problem` is a constant word, empty while all is well."""
+
+    applied_sequence: int = 0
+    problem: str = ""
+    failure_count: int = 0
+
+
+class Follower:
+    """Applies changes to an index in order, batch by batch. Lives on one event loop; wakes after each commit.
+
+    A batch that fails is tried again, later and later up to half a minute; nothing is ever passed over.
+    """
+
+    def __init__(self, journal: Journal, collection: str, stage: str, index: Index) -> None:
+        self.collection, self.stage, self.index = collection, stage, index
+        self.status = FollowerStatus()
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+        self._advanced = asyncio.Condition()
+        self._stop_listening = journal.listen(collection, self._wake)
+        self._task = asyncio.create_task(self._follow(), name=f"follow {collection}/{stage}")
+
+    async def wait(self, sequence: int) -> None:
+        """Returns once everything up to `sequence` can be found."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self.status.applied_sequence >= sequence)
+
+    async def close(self) -> None:
+        """Stops between two batches at the latest, then closes the index."""
+        await self._stop()
+        await self.index.close()
+
+    async def drop(self) -> None:
+        """Stops, then removes the index."""
+        await self._stop()
+        await self.index.drop()
+
+    async def _stop(self) -> None:
+        self._stop_listening()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                self.status = FollowerStatus(await self.index.checkpoint())
+                await self._apply_for_ever()
+            except NotFound:
+                return  # the collection is gone; whoever removed it drops this index
+            except Exception:
+                self._note_failure()
+                await asyncio.sleep(self._pause())
+
+    async def _apply_for_ever(self) -> None:
+        while True:
+            self._woken.clear()
+            known = await self._journal.collection(self.collection)
+            if self.status.applied_sequence > known.last_sequence:
+                self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
+            elif self.status.applied_sequence < known.last_sequence:
+                await self._apply_next()
+                continue
+            await self._announce()
+            await self._woken.wait()
+
+    async def _apply_next(self) -> None:
+        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence)
+        # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
+        await asyncio.shield(self.index.apply(batch.changes, upto=batch.upto))
+        self.status = FollowerStatus(batch.upto)
+        await self._announce()
+
+    async def _announce(self) -> None:
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    def _note_failure(self) -> None:
+        count = self.status.failure_count + 1
+        self.status = replace(self.status, problem="APPLY_FAILED", failure_count=count)
+        _LOG.exception("index cannot follow the journal", collection=self.collection, stage=self.stage, failures=count)
+
+    def _pause(self) -> float:
+        longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(self.status.failure_count, 10))
+        return longest * random.uniform(0.5, 1.0)
+
+    def _wake(self) -> None:
+        """Called on the journal's thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._woken.set)

@@ -1,0 +1,348 @@
+"""The journal's tables in SQLite, and every statement that touches them; all of it synchronous."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias, Union
+
+from tamis.errors import AlreadyExists, ConfigurationError, NotFound
+from tamis.journal.encoding import decode, encode
+from tamis.model import Change, Document, Passage, Span
+
+__all__ = ["Changes", "Collection", "Delete", "Mutation", "Store", "Upsert", "Written"]
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE collections (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    incarnation TEXT NOT NULL,
+    create_time TEXT NOT NULL,
+    last_sequence INTEGER NOT NULL DEFAULT 0,
+    document_count INTEGER NOT NULL DEFAULT 0,
+    passage_count INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE changes (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    document_id TEXT NOT NULL,
+    is_delete INTEGER NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (collection, sequence)
+) WITHOUT ROWID;
+CREATE TABLE documents (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    content_hash BLOB NOT NULL,
+    UNIQUE (collection, id)
+);
+CREATE TABLE passages (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    heading TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    UNIQUE (collection, id)
+);
+CREATE INDEX passages_by_document ON passages (collection, document_id, ordinal);
+"""
+
+_PASSAGE_COLUMNS = "p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p.end, d.metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1."""
+
+    id: str
+    incarnation: str
+    create_time: datetime
+    last_sequence: int = 0
+    document_count: int = 0
+    passage_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Write a document, split into passages, in place of any older version."""
+
+    document: Document
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a document, if it is there."""
+
+    document_id: str
+
+
+Mutation: TypeAlias = Union[Upsert, Delete]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write changed. `sequence` is the one to wait for: the newest version of anything in the batch."""
+
+    sequence: int
+    written_count: int
+    unchanged_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes in order, superseded ones left out; nothing up to `upto` is missing otherwise."""
+
+    changes: tuple[Change, ...]
+    upto: int
+
+
+class Store:
+    """One connection. Not thread-safe: its owner gives it one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the file. Raises `ConfigurationError` when a newer Tamis wrote it."""
+        self._path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA foreign_keys=ON")
+        self._migrate()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._db.close()
+
+    def begin(self) -> None:
+        """Opens a transaction that others of this connection join."""
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Makes everything since `begin` durable: on return it survives a crash of process and machine."""
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undoes everything since `begin`."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def savepoint(self) -> None:
+        """Marks the place that `undo` goes back to."""
+        self._db.execute("SAVEPOINT mutation")
+
+    def release(self) -> None:
+        """Forgets the mark, keeping what was done since."""
+        self._db.execute("RELEASE mutation")
+
+    def undo(self) -> None:
+        """Goes back to the mark."""
+        self._db.execute("ROLLBACK TO mutation")
+        self._db.execute("RELEASE mutation")
+
+    def create_collection(self, id: str) -> Collection:
+        """Adds an empty collection. Raises `AlreadyExists`."""
+        created = Collection(id, uuid.uuid4().hex, datetime.now(UTC))
+        try:
+            self._db.execute(
+                "INSERT INTO collections (id, incarnation, create_time) VALUES (?, ?, ?)",
+                (id, created.incarnation, created.create_time.isoformat()),
+            )
+        except sqlite3.IntegrityError:
+            raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id}) from None
+        return created
+
+    def delete_collection(self, id: str) -> None:
+        """Removes a collection and everything in it. Raises `NotFound`."""
+        self._db.execute("DELETE FROM collections WHERE key = ?", (self._key(id),))
+
+    def collection(self, id: str) -> Collection:
+        """Raises `NotFound`."""
+        return self._collections("WHERE id = ?", self._found(id))[0]
+
+    def collections(self, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` collections by id, those beyond `after`."""
+        return self._collections("WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+
+    def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
+        """Applies mutations in order, each with the next sequence; what changes nothing gets none."""
+        key = self._key(id)
+        start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+        sequence, newest, unchanged = start, 0, 0
+        for mutation in mutations:
+            known = self._mutate(key, sequence + 1, mutation)
+            unchanged += known is not None
+            sequence += known is None
+            newest = max(newest, sequence if known is None else known)
+        self._db.execute("UPDATE collections SET last_sequence = ? WHERE key = ?", (sequence, key))
+        return Written(newest, sequence - start, unchanged)
+
+    def document(self, id: str, document_id: str) -> Document:
+        """Raises `NotFound` for the collection or the document."""
+        found = self._db.execute(
+            "SELECT id, text, title, metadata, version FROM documents WHERE collection = ? AND id = ?",
+            (self._key(id), document_id),
+        ).fetchone()
+        if found is None:
+            raise NotFound("document", document_id, field="document_id")
+        return _document(found)
+
+    def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
+        """At most `limit` documents by id, those beyond `after`, without their texts."""
+        rows = self._db.execute(
+            "SELECT id, '', title, metadata, version FROM documents WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
+            (self._key(id), after, limit),
+        )
+        return [_document(row) for row in rows]
+
+    def passages(self, id: str, wanted: Sequence[tuple[str, int]]) -> dict[str, Passage]:
+        """Passages by id, those left out whose document has another version by now."""
+        key, versions, found = self._key(id), dict(wanted), dict[str, Passage]()
+        ids = list(versions)
+        for start in range(0, len(ids), 500):
+            some = ids[start : start + 500]
+            rows = self._db.execute(
+                f"SELECT {_PASSAGE_COLUMNS} FROM passages p JOIN documents d ON d.collection = p.collection AND "
+                f"d.id = p.document_id WHERE p.collection = ? AND p.id IN ({','.join('?' * len(some))})",
+                (key, *some),
+            )
+            passages = (_passage(row) for row in rows)
+            found.update((each.id, each) for each in passages if each.document_version == versions[each.id])
+        return found
+
+    def changes(self, id: str, after: int, limit: int, byte_limit: int) -> Changes:
+        """The changes behind `after`, at most `limit` looked at, until their texts exceed `byte_limit`."""
+        key, size, upto, changes = self._key(id), 0, after, list[Change]()
+        rows = self._db.execute(
+            "SELECT c.sequence, c.document_id, c.is_delete, d.version FROM changes c LEFT JOIN documents d ON "
+            "d.collection = c.collection AND d.id = c.document_id WHERE c.collection = ? AND c.sequence > ? "
+            "ORDER BY c.sequence LIMIT ?",
+            (key, after, limit),
+        ).fetchall()
+        for sequence, document_id, is_delete, version in rows:
+            if size > byte_limit:
+                break
+            upto = sequence
+            if is_delete and version is None:
+                changes.append(Change(sequence, document_id))
+            elif version == sequence:
+                passages = self._passages_of(key, document_id)
+                size += sum(len(each.text) for each in passages)
+                changes.append(Change(sequence, document_id, passages))
+        return Changes(tuple(changes), upto)
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            message = f"the journal was written by a newer Tamis (schema {version}; this one knows {SCHEMA_VERSION})"
+            raise ConfigurationError(message, path=str(self._path))
+        if version == 0:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+
+    def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
+        """Applies one mutation; returns None, or the version already there when nothing changed."""
+        document_id = mutation.document_id if isinstance(mutation, Delete) else mutation.document.id
+        known = self._db.execute(
+            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", (key, document_id)
+        ).fetchone()
+        if isinstance(mutation, Delete):
+            if known is None:
+                return 0
+        elif known is not None and known[1] == _content_hash(mutation):
+            return int(known[0])
+        self._log(key, sequence, document_id, isinstance(mutation, Delete))
+        self._remove(key, document_id, known is not None)
+        if isinstance(mutation, Upsert):
+            self._insert(key, sequence, mutation)
+        return None
+
+    def _log(self, key: int, sequence: int, document_id: str, is_delete: bool) -> None:
+        row = (key, sequence, document_id, is_delete, datetime.now(UTC).isoformat())
+        self._db.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", row)
+
+    def _remove(self, key: int, document_id: str, exists: bool) -> None:
+        if exists:
+            self._db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", (key, document_id))
+            gone = self._db.execute("DELETE FROM passages WHERE collection = ? AND document_id = ?", (key, document_id))
+            self._count(key, -1, -gone.rowcount)
+
+    def _insert(self, key: int, sequence: int, mutation: Upsert) -> None:
+        document = mutation.document
+        row = (key, document.id, sequence, document.title, document.text, encode(document.metadata))
+        self._db.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _content_hash(mutation)))
+        self._db.executemany(
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (key, each.id, document.id, ordinal, each.heading, each.span.start, each.span.end, each.text)
+                for ordinal, each in enumerate(mutation.passages)
+            ],
+        )
+        self._count(key, 1, len(mutation.passages))
+
+    def _count(self, key: int, documents: int, passages: int) -> None:
+        self._db.execute(
+            "UPDATE collections SET document_count = document_count + ?, passage_count = passage_count + ? "
+            "WHERE key = ?",
+            (documents, passages, key),
+        )
+
+    def _passages_of(self, key: int, document_id: str) -> tuple[Passage, ...]:
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE_COLUMNS} FROM passages p JOIN documents d ON d.collection = p.collection AND "
+            "d.id = p.document_id WHERE p.collection = ? AND p.document_id = ? ORDER BY p.ordinal",
+            (key, document_id),
+        )
+        return tuple(_passage(row) for row in rows)
+
+    def _key(self, id: str) -> int:
+        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
+
+    def _found(self, id: str) -> str:
+        if self._db.execute("SELECT 1 FROM collections WHERE id = ?", (id,)).fetchone() is None:
+            known = [row[0] for row in self._db.execute("SELECT id FROM collections ORDER BY id LIMIT 20")]
+            raise NotFound("collection", id, available=known, field="collection")
+        return id
+
+    def _collections(self, where: str, *values: object) -> list[Collection]:
+        rows = self._db.execute(
+            "SELECT id, incarnation, create_time, last_sequence, document_count, passage_count "
+            f"FROM collections {where}",
+            values,
+        )
+        return [Collection(row[0], row[1], datetime.fromisoformat(row[2]), *row[3:]) for row in rows]
+
+    def _one(self, statement: str, *values: object) -> Any:
+        return self._db.execute(statement, values).fetchone()
+
+
+def _document(row: Sequence[Any]) -> Document:
+    return Document(row[0], row[1], row[2], decode(row[3]), row[4])
+
+
+def _passage(row: Sequence[Any]) -> Passage:
+    id, document_id, version, text, title, heading, start, end, metadata = row
+    return Passage(id, document_id, version, text, title, heading, Span(start, end), decode(metadata))
+
+
+def _content_hash(mutation: Upsert) -> bytes:
+    """Covers all that an index or a reader could see, the way the text was split included."""
+    document, digest = mutation.document, hashlib.blake2b(digest_size=20)
+    parts = [document.title, document.text, encode(document.metadata)]
+    parts += [f"{each.id} {each.heading} {each.span.start} {each.span.end}" for each in mutation.passages]
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()
