@@ -38,6 +38,7 @@ class Follower:
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
+        self._applying: asyncio.Future[None] | None = None
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._stop_listening = journal.listen(collection, self._wake)
@@ -61,12 +62,12 @@ class Follower:
     async def _stop(self) -> None:
         self._stop_listening()
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(self._task, *([self._applying] if self._applying else []), return_exceptions=True)
 
     async def _follow(self) -> None:
         while True:
             try:
-                self.status = FollowerStatus(await self.index.checkpoint())
+                self.status = replace(self.status, applied_sequence=await self.index.checkpoint())
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
@@ -89,7 +90,8 @@ class Follower:
     async def _apply_next(self) -> None:
         batch = await self._journal.changes(self.collection, after=self.status.applied_sequence)
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
-        await asyncio.shield(self.index.apply(batch.changes, upto=batch.upto))
+        self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
+        await asyncio.shield(self._applying)
         self.status = FollowerStatus(batch.upto)
         await self._announce()
 

@@ -31,6 +31,7 @@ _MOST_WAITING = 1_024
 class _Waiting:
     work: Callable[[Store], Any]
     outcome: Future[Any]
+    collection: str = ""
 
 
 class Journal:
@@ -96,10 +97,7 @@ class Journal:
 
         Raises `NotFound`; `Overloaded` when too much waits; `Unavailable` when the disk does not take it.
         """
-        written: Written = await self._write(lambda store: store.write(collection, mutations))
-        for listener in list(self._listeners.get(collection, ())):
-            listener()
-        return written
+        return await self._write(lambda store: store.write(collection, mutations), collection)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -120,12 +118,12 @@ class Journal:
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(work, self._reader))
 
-    async def _write(self, work: Callable[[Store], T]) -> T:
+    async def _write(self, work: Callable[[Store], T], collection: str = "") -> T:
         outcome: Future[T] = Future()
         with self._guard:
             if len(self._waiting) >= _MOST_WAITING:
                 raise Overloaded("too many writes are waiting for the journal")
-            self._waiting.append(_Waiting(work, outcome))
+            self._waiting.append(_Waiting(work, outcome, collection))
         self._writes.submit(self._commit_waiting)
         return await asyncio.wrap_future(outcome)
 
@@ -151,6 +149,9 @@ class Journal:
                 each.outcome.set_exception(outcome)
             else:
                 each.outcome.set_result(outcome)
+        for collection in {each.collection for each in group}:
+            for listener in list(self._listeners.get(collection, ())):
+                listener()
 
     def _close(self) -> None:
         self._writes.shutdown(wait=True)
