@@ -1,0 +1,167 @@
+"""One Tantivy index: postings of one collection, with their checkpoint in the same commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeVar
+
+import tantivy
+
+from tamis.errors import ConfigurationError
+from tamis.filters import Filter
+from tamis.model import Candidate, Change, Passage, ScoreKind
+from tamis.terms import terms
+from tamis_tantivy.analysis import analyzer, identity
+from tamis_tantivy.query import filter_query, text_query
+
+__all__ = ["TantivyIndex"]
+
+T = TypeVar("T")
+_FORMAT = 1
+_CHECKPOINT = "checkpoint"
+_PASSAGE = "passage"
+
+
+class TantivyIndex:
+    """Implements `tamis.stage.Index`. Searches run beside commits: each engine call is on one of two executors."""
+
+    def __init__(
+        self, directory: Path, *, language: str, memory_bytes: int, reading: Executor, writing: Executor
+    ) -> None:
+        """Opens or creates. Raises `ConfigurationError` when what is there was made for another language or format."""
+        self._directory, self._reading, self._writing = directory, reading, writing
+        _check_made_for(directory, {"format": _FORMAT, "language": language})
+        self._analyzer = analyzer(language)
+        self._index = tantivy.Index(_schema(), path=str(directory))
+        self._index.register_tokenizer("words", self._analyzer)
+        self._index.register_tokenizer("identity", identity())
+        self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        await self._run(self._writing, lambda: self._apply(changes, upto))
+
+    async def checkpoint(self) -> int:
+        return await self._run(self._reading, self._checkpoint)
+
+    async def ids(self) -> AsyncIterator[tuple[str, int]]:
+        for each in await self._run(self._reading, self._ids):
+            yield each
+
+    async def close(self) -> None:
+        await self._run(self._writing, self._close)
+
+    async def drop(self) -> None:
+        await self.close()
+        await self._run(self._writing, lambda: shutil.rmtree(self._directory, ignore_errors=True))
+
+    async def search(
+        self, text: str, filter: Filter | None, *, limit: int, title_boost: float, snippet_length: int
+    ) -> list[Candidate]:
+        """The best passages by BM25 that may satisfy the filter; none for a text without words."""
+        return await self._run(
+            self._reading, lambda: self._search(text, filter, limit, title_boost, snippet_length)
+        )
+
+    def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        writer = self._open_writer()
+        try:
+            for change in changes:
+                writer.delete_documents_by_term("document_id", change.document_id)
+                for passage in change.passages:
+                    writer.add_document(_document(passage))
+            writer.delete_documents_by_term("kind", _CHECKPOINT)
+            writer.add_document(tantivy.Document(kind=[_CHECKPOINT], version=[upto]))
+            writer.commit()
+        except BaseException:
+            writer.rollback()
+            raise
+        self._index.reload()
+
+    def _checkpoint(self) -> int:
+        searcher = self._index.searcher()
+        query = tantivy.Query.term_query(self._index.schema, "kind", _CHECKPOINT)
+        found = searcher.search(query, 1).hits
+        return int(searcher.doc(found[0][1])["version"][0]) if found else 0
+
+    def _ids(self) -> list[tuple[str, int]]:
+        searcher = self._index.searcher()
+        query = tantivy.Query.term_query(self._index.schema, "kind", _PASSAGE)
+        hits = searcher.search(query, max(1, searcher.num_docs), count=False).hits
+        documents = (searcher.doc(address) for _, address in hits)
+        return [(each["passage_id"][0], each["version"][0]) for each in documents]
+
+    def _search(
+        self, text: str, filter: Filter | None, limit: int, title_boost: float, snippet_length: int
+    ) -> list[Candidate]:
+        schema = self._index.schema
+        words = text_query(text, schema, self._analyzer, title_boost)
+        if words is None:
+            return []
+        searcher = self._index.searcher()
+        query = words if filter is None else filter_query(words, filter, schema)
+        snippets = tantivy.SnippetGenerator.create(searcher, words, schema, "text")
+        snippets.set_max_num_chars(snippet_length)
+        candidates = []
+        for score, address in searcher.search(query, limit, count=False).hits:
+            found = searcher.doc(address)
+            excerpt = " ".join(snippets.snippet_from_doc(found).fragment().split()) if snippet_length else ""
+            candidates.append(
+                Candidate(found["passage_id"][0], found["version"][0], float(score), ScoreKind.BM25, excerpt)
+            )
+        return candidates
+
+    def _open_writer(self) -> tantivy.IndexWriter:
+        if self._writer is None:
+            raise RuntimeError("the index is closed")
+        return self._writer
+
+    def _close(self) -> None:
+        """Waiting for merges releases the lock, so that the index can be opened again at once."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.wait_merging_threads()
+
+    async def _run(self, executor: Executor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in ("kind", "document_id", "terms"):
+        builder.add_text_field(name, tokenizer_name="identity", index_option="basic")
+    builder.add_text_field("passage_id", stored=True, tokenizer_name="identity", index_option="basic")
+    builder.add_integer_field("version", stored=True)
+    builder.add_text_field("title", tokenizer_name="words")
+    builder.add_text_field("text", stored=True, tokenizer_name="words")
+    return builder.build()
+
+
+def _document(passage: Passage) -> tantivy.Document:
+    heading = f"{passage.title}\n{passage.heading}" if passage.heading else passage.title
+    return tantivy.Document(
+        kind=[_PASSAGE],
+        passage_id=[passage.id],
+        document_id=[passage.document_id],
+        version=[passage.document_version],
+        title=[heading],
+        text=[passage.text],
+        terms=sorted(terms(passage.metadata)),
+    )
+
+
+def _check_made_for(directory: Path, settings: dict[str, object]) -> None:
+    """Compares with the settings an index was made with; a new index writes its own down first."""
+    note = directory / "tamis.json"
+    if note.exists():
+        made_with = json.loads(note.read_text())
+        if made_with != settings:
+            message = f"the index was made with {made_with}, the configuration asks for {settings}; use a new collection"
+            raise ConfigurationError(message, path=str(directory))
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(settings))

@@ -1,0 +1,78 @@
+"""The BM25 retriever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from tamis.component import Capabilities, Settings
+from tamis.context import Call
+from tamis.errors import NotFound
+from tamis.filters import Operator
+from tamis.model import Candidate, Query, ScoreKind
+from tamis.stage import Index, Retriever
+from tamis_tantivy.analysis import LANGUAGES, analyzer
+from tamis_tantivy.index import TantivyIndex
+
+__all__ = ["TantivyRetriever", "TantivySettings"]
+
+
+class TantivySettings(Settings):
+    """`language` is an ISO 639-1 code; `snippet_length` counts characters, 0 for no snippets."""
+
+    language: str = "en"
+    title_boost: Annotated[float, Field(gt=0, le=100)] = 2.0
+    snippet_length: Annotated[int, Field(ge=0, le=10_000)] = 240
+    writer_memory_bytes: Annotated[int, Field(ge=15_000_000, le=4 << 30)] = 64_000_000
+
+
+class TantivyRetriever(Retriever):
+    """Finds passages by their words: BM25 over text and title. Robertson and Zaragoza, "The Probabilistic Relevance
+    Framework: BM25 and Beyond", 2009. Filters are pushed down, exactly or as a superset."""
+
+    Settings = TantivySettings
+    capabilities = Capabilities(
+        score_kind=ScoreKind.BM25, filter_operators=frozenset(Operator), languages=frozenset(LANGUAGES)
+    )
+
+    def __init__(self, settings: TantivySettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        analyzer(settings.language)  # refuses an unknown language at start
+        self._indexes: dict[str, TantivyIndex] = {}
+        self._reading = ThreadPoolExecutor(2, thread_name_prefix="tantivy-read")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="tantivy-write")
+
+    async def close(self) -> None:
+        for index in self._indexes.values():
+            await index.close()
+        self._reading.shutdown(wait=False, cancel_futures=True)
+        self._writing.shutdown(wait=True)
+
+    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+        index = TantivyIndex(
+            directory,
+            language=self._settings.language,
+            memory_bytes=self._settings.writer_memory_bytes,
+            reading=self._reading,
+            writing=self._writing,
+        )
+        self._indexes[collection] = index
+        return index
+
+    async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
+        index = self._indexes.get(query.collection)
+        if index is None:
+            raise NotFound("collection", query.collection)
+        call.check()
+        return await index.search(
+            query.text,
+            query.filter,
+            limit=limit,
+            title_boost=self._settings.title_boost,
+            snippet_length=self._settings.snippet_length,
+        )
