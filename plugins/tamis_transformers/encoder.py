@@ -1,0 +1,124 @@
+"""Loads a bi-encoder as sentence-transformers saves it, and runs it on batches of token ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from tamis.errors import ConfigurationError
+from tamis.models import Float32Array
+
+__all__ = ["Encoded", "Encoder"]
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One text through the encoder: its pooled unit vector, or unit vectors of its tokens without special ones."""
+
+    vector: Float32Array
+    token_vectors: Float32Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to encode, and whether the token vectors are wanted."""
+
+    tokens: Tokens
+    wants_tokens: bool
+
+
+class Encoder:
+    """Tokenizer, transformer and pooling of one checkpoint."""
+
+    def __init__(self, path: Path, *, device: str, dtype: str, max_tokens: int | None) -> None:
+        """Loads the weights; safetensors only, no code from the checkpoint. Raises `ConfigurationError`."""
+        _check_pooling(path)
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+            self._model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
+        self.device = torch.device(_device(device))
+        self._model.to(self.device, _dtype(dtype, self.device)).eval()
+        self.dimensions = int(self._model.config.hidden_size)
+        self.max_tokens = _max_tokens(path, self._model.config, max_tokens)
+        self._special = torch.tensor(self.tokenizer.all_special_ids)
+        self.fingerprint = _fingerprint(path, self.max_tokens)
+
+    def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+        """Token ids with special tokens, cut at `max_tokens`."""
+        found = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
+        return [tuple(ids) for ids in found["input_ids"]]
+
+    @torch.inference_mode()
+    def encode(self, jobs: Sequence[Job]) -> list[Encoded]:
+        """One padded forward pass. Pooling is the mean over all real tokens, as in sentence-transformers."""
+        ids, mask = self._padded([job.tokens for job in jobs])
+        hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        weights = mask.unsqueeze(-1).float()
+        pooled = torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9), dim=1)
+        vectors = pooled.cpu().numpy()
+        return [
+            Encoded(vectors[row], self._token_vectors(hidden[row], ids[row], mask[row]) if job.wants_tokens else None)
+            for row, job in enumerate(jobs)
+        ]
+
+    def _padded(self, sequences: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+        longest = max(len(each) for each in sequences)
+        padding = self.tokenizer.pad_token_id or 0
+        ids = torch.tensor([[*each, *[padding] * (longest - len(each))] for each in sequences])
+        mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in sequences])
+        return ids.to(self.device), mask.to(self.device)
+
+    def _token_vectors(self, hidden: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> Float32Array:
+        keep = mask.bool() & ~torch.isin(ids, self._special.to(ids.device))
+        vectors = torch.nn.functional.normalize(hidden[keep], dim=1)
+        return np.ascontiguousarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def _check_pooling(path: Path) -> None:
+    """Refuses a checkpoint whose pooling is not the mean; one that says nothing is taken to mean it."""
+    pooling = path / "1_Pooling" / "config.json"
+    if pooling.exists() and not _json(pooling).get("pooling_mode_mean_tokens", False):
+        raise ConfigurationError(f"the model at {path} does not pool by the mean of its tokens, which is all this plugin knows")
+
+
+def _max_tokens(path: Path, config: Any, wanted: int | None) -> int:
+    """What the checkpoint says it reads, never more than it has positions for, or less if that is wanted."""
+    positions = int(getattr(config, "max_position_embeddings", 512))
+    said = _json(path / "sentence_bert_config.json").get("max_seq_length") or positions
+    return min(int(said), positions, wanted or positions)
+
+
+def _fingerprint(path: Path, max_tokens: int) -> str:
+    """Of the weights, the tokenizer and the length read; not of the path."""
+    digest = hashlib.blake2b(f"mean {max_tokens}".encode(), digest_size=16)
+    for name in ("model.safetensors", "tokenizer.json"):
+        if (path / name).exists():
+            with (path / name).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "blake2b").digest())
+    return digest.hexdigest()
+
+
+def _device(wanted: str) -> str:
+    return wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _dtype(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.exists() else {}
