@@ -1,0 +1,232 @@
+"""One collection's vectors: a serving process, and beside it now and then one that builds the graph."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+
+from tamis.context import Call
+from tamis.deadline import Deadline
+from tamis.errors import ConfigurationError
+from tamis.filters import Filter
+from tamis.model import Candidate, Change, Passage, ScoreKind
+from tamis.models import Embedder, Float32Array, TextKind
+from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset, terms
+from tamis_qdrant.process import Worker, WorkerGone
+
+__all__ = ["QdrantIndex"]
+
+_LOG = structlog.get_logger(__name__)
+_CURRENT = "current"
+
+
+class QdrantIndex:
+    """Implements `tamis.stage.Index`.
+
+    The folder holds numbered shards and a file that names the current one. When enough points are outside the graph,
+    a copy of the shard is optimised by a second process while the first serves on; then what was applied meanwhile is
+    applied to the copy too, and the copy takes over. Neither searches nor writes ever wait for the graph.
+    """
+
+    def __init__(self, directory: Path, embedder: Embedder, index_from: int, files: Executor) -> None:
+        """Use `open`."""
+        self._directory, self._embedder, self._index_from, self._files = directory, embedder, index_from, files
+        self._writing = asyncio.Lock()
+        self._starting = asyncio.Lock()
+        self._worker: Worker | None = None
+        self._building: asyncio.Task[None] | None = None
+        self._since_copy: list[tuple[dict[str, Any], Float32Array]] = []
+        self._closed = False
+
+    @classmethod
+    async def open(cls, directory: Path, embedder: Embedder, *, index_from: int, files: Executor) -> QdrantIndex:
+        """Opens or creates. Raises `ConfigurationError` when the vectors there were made by another embedder."""
+        index = cls(directory, embedder, index_from, files)
+        await index._on_files(index._prepare)
+        await index._serving()
+        return index
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        """Embeds, then writes; a passage whose vector is not finite is refused."""
+        passages = [passage for change in changes for passage in change.passages]
+        texts = [passage.full_text for passage in passages]
+        vectors = await self._embedder.embed(texts, kind=TextKind.PASSAGE, call=Call())
+        if not np.isfinite(vectors).all():
+            raise ValueError("the embedder returned a vector that is not finite")
+        request = {
+            "documents": [change.document_id for change in changes],
+            "points": [_payload(passage) for passage in passages],
+            "upto": upto,
+        }
+        async with self._writing:
+            info = await self._ask("apply", vectors, **request)
+            if self._building is not None and not self._building.done():
+                self._since_copy.append((request, vectors))
+            elif info["points"] - info["indexed"] > self._index_from and info["points"] > 2 * info["indexed"]:
+                await self._start_building()
+
+    async def checkpoint(self) -> int:
+        return int((await self._ask("checkpoint"))["checkpoint"])
+
+    async def ids(self) -> AsyncIterator[tuple[str, int]]:
+        offset: str | None = None
+        while True:
+            page = await self._ask("ids", offset=offset)
+            for passage_id, version in page["ids"]:
+                yield passage_id, version
+            offset = page["next"]
+            if offset is None:
+                return
+
+    async def search(
+        self, vector: Float32Array, filter: Filter | None, *, limit: int, deadline: Deadline
+    ) -> list[Candidate]:
+        """The nearest passages that may satisfy the filter, by falling cosine."""
+        condition = None if filter is None else _encoded(superset(filter))
+        until = min(deadline.at, 1e18)  # JSON has no infinity
+        found = await self._ask("search", vector, limit=limit, condition=condition, until=until)
+        return [Candidate(id, version, score, ScoreKind.COSINE) for id, version, score in found["hits"]]
+
+    async def built(self) -> None:
+        """Returns once no graph is being built."""
+        if self._building is not None:
+            await asyncio.gather(self._building, return_exceptions=True)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._building is not None:
+            self._building.cancel()
+            await self.built()
+        if self._worker is not None:
+            await self._worker.close()
+
+    async def drop(self) -> None:
+        await self.close()
+        await self._on_files(lambda: shutil.rmtree(self._directory, ignore_errors=True))
+
+    async def _ask(self, do: str, *vectors: Float32Array, **fields: Any) -> dict[str, Any]:
+        """Asks the serving process; one that has died is replaced, once, and asked again."""
+        worker = await self._serving()
+        try:
+            return await worker.ask(do, *vectors, **fields)
+        except WorkerGone:
+            if self._closed:
+                raise
+            _LOG.warning("qdrant process ended; starting another", shard=str(self._shard().name))
+            return await (await self._serving()).ask(do, *vectors, **fields)
+
+    async def _serving(self) -> Worker:
+        async with self._starting:
+            if self._closed:
+                raise WorkerGone
+            if self._worker is None or self._worker.gone:
+                self._worker = await self._start(self._shard())
+            return self._worker
+
+    async def _start(self, shard: Path) -> Worker:
+        return await Worker.start(shard, dimensions=self._embedder.dimensions, index_from=self._index_from)
+
+    async def _start_building(self) -> None:
+        """Copies the shard, which nobody writes to meanwhile, and leaves the rest to a task."""
+        source = self._shard()
+        target = self._directory / f"shard-{int(source.name.split('-')[1]) + 1}"
+        await self._on_files(lambda: _copy(source, target))
+        self._since_copy.clear()
+        self._building = asyncio.create_task(self._build(target))
+
+    async def _build(self, target: Path) -> None:
+        builder = await self._start(target)
+        try:
+            await builder.ask("optimize")
+            async with self._writing:
+                for request, vectors in self._since_copy:
+                    await builder.ask("apply", vectors, **request)
+                await self._take_over(target, builder)
+        except BaseException as error:
+            await builder.kill()
+            shutil.rmtree(target, ignore_errors=True)
+            if not isinstance(error, asyncio.CancelledError):
+                _LOG.exception("the graph could not be built; the old one serves on")
+            raise
+        finally:
+            self._since_copy.clear()
+
+    async def _take_over(self, target: Path, builder: Worker) -> None:
+        """From here on the copy is the index; the old process answers what it was asked, then ends."""
+        old_shard = self._shard()
+        await self._on_files(lambda: _point_to(self._directory, target))
+        old, self._worker = self._worker, builder
+        if old is not None:
+            await old.close()
+        await self._on_files(lambda: shutil.rmtree(old_shard, ignore_errors=True))
+
+    def _shard(self) -> Path:
+        return self._directory / (self._directory / _CURRENT).read_text().strip()
+
+    def _prepare(self) -> None:
+        """Creates the folder, or checks who made it and removes copies that never took over."""
+        made_by = {"format": 1, "fingerprint": self._embedder.fingerprint, "dimensions": self._embedder.dimensions}
+        note = self._directory / "tamis.json"
+        if note.exists() and json.loads(note.read_text()) != made_by:
+            message = "the vectors here were made by another embedder; use a new collection, or the embedder of before"
+            raise ConfigurationError(message, path=str(self._directory))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        if not (self._directory / _CURRENT).exists():
+            note.write_text(json.dumps(made_by))
+            _point_to(self._directory, self._directory / "shard-1")
+        for shard in self._directory.glob("shard-*"):
+            if shard != self._shard():
+                shutil.rmtree(shard)
+
+    async def _on_files(self, work: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+
+def _payload(passage: Passage) -> dict[str, Any]:
+    return {
+        "p": passage.id,
+        "d": passage.document_id,
+        "v": passage.document_version,
+        "t": sorted(terms(passage.metadata)),
+    }
+
+
+def _encoded(condition: TermCondition) -> list[Any]:
+    match condition:
+        case HasTerm(term):
+            return ["has", term]
+        case AllOf(operands):
+            return ["all", [_encoded(each) for each in operands]]
+        case AnyOf(operands):
+            return ["any", [_encoded(each) for each in operands]]
+        case NoneOf(operand):
+            return ["none", _encoded(operand)]
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+def _point_to(directory: Path, shard: Path) -> None:
+    """Names the current shard, durably and at once: a crash leaves the old name or the new one."""
+    fresh = directory / f"{_CURRENT}.new"
+    with fresh.open("w") as file:
+        file.write(shard.name)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(directory / _CURRENT)
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

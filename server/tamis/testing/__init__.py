@@ -1,0 +1,1 @@
+"""Fakes for tests, and the contract tests that any plugin author runs."""
