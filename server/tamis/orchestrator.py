@@ -43,7 +43,9 @@ class Orchestrator:
         request_id: str = "",
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
-        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything."""
+        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
+        `InvalidRequest` when it has no retriever."""
+        _check_retrieves(pipeline)
         search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
 
@@ -57,7 +59,8 @@ class Orchestrator:
         request_id: str = "",
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
-        """The pipeline's retrieval part."""
+        """The pipeline's retrieval part. Raises like `search`."""
+        _check_retrieves(pipeline)
         search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
         return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
 
@@ -183,6 +186,11 @@ class _Search:
         self._events.put_nowait(
             Completed(reason, tuple(self._reports), usage, text, self._revision, self._planner.basis)
         )
+
+
+def _check_retrieves(pipeline: Pipeline) -> None:
+    if not pipeline.retrieves:
+        raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no retriever, so it cannot search")
 
 
 def _divided(expression: Expression, pipeline: Pipeline) -> tuple[Expression | None, bool]:

@@ -38,6 +38,11 @@ class Pipeline:
         return self._operands[0]
 
     @property
+    def retrieves(self) -> bool:
+        """Whether it begins with retrievers: only then can it search."""
+        return self._retrieves(self.retrieval)
+
+    @property
     def reranking(self) -> Expression | None:
         """The rerankers: what stands between retrieval and context, or all of it when nothing retrieves."""
         ranking = tuple(each for each in self._operands if not self.is_answering(each))

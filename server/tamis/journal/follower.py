@@ -39,15 +39,18 @@ class Follower:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._applying: asyncio.Future[None] | None = None
+        self._stopped = False
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._stop_listening = journal.listen(collection, self._wake)
         self._task = asyncio.create_task(self._follow(), name=f"follow {collection}/{stage}")
 
     async def wait(self, sequence: int) -> None:
-        """Returns once everything up to `sequence` can be found."""
+        """Returns once everything up to `sequence` can be found. Raises `NotFound` when the collection is deleted."""
         async with self._advanced:
-            await self._advanced.wait_for(lambda: self.status.applied_sequence >= sequence)
+            await self._advanced.wait_for(lambda: self._stopped or self.status.applied_sequence >= sequence)
+        if self._stopped:
+            raise NotFound("collection", self.collection)
 
     async def close(self) -> None:
         """Stops between two batches at the latest, then closes the index."""
@@ -61,6 +64,8 @@ class Follower:
 
     async def _stop(self) -> None:
         self._stop_listening()
+        self._stopped = True
+        await self._announce()
         self._task.cancel()
         await asyncio.gather(self._task, *([self._applying] if self._applying else []), return_exceptions=True)
 

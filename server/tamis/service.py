@@ -1,0 +1,201 @@
+"""A whole server but for its sockets: journal, indexes, stages, pipelines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from tamis.config import Config
+from tamis.deadline import Deadline
+from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest
+from tamis.events import Event
+from tamis.indexes import Indexes, IndexState
+from tamis.ingest.passages import split
+from tamis.journal import Collection, Delete, Journal, Upsert, Written
+from tamis.model import Document, Passage, Query
+from tamis.orchestrator import Orchestrator
+from tamis.pipeline import Pipeline, Pipelines
+from tamis.plugins import build
+from tamis.stage_loop import StageLoop
+
+__all__ = ["Tamis"]
+
+T = TypeVar("T")
+
+
+class Tamis:
+    """Everything the services do, without a word of gRPC. Lives on one event loop; stages run on another."""
+
+    def __init__(self, config: Config) -> None:
+        """Builds what the configuration names. Raises `ConfigurationError`. Call `open` next."""
+        self.config = config
+        self.components = build(config)
+        self.pipelines = Pipelines(config, self.components)
+        self.start_time = datetime.now(UTC)
+        self._loop = StageLoop()
+        self._splitting = ThreadPoolExecutor(1, thread_name_prefix="tamis-split")
+        self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._journal: Journal
+        self._indexes: Indexes
+        self._orchestrator: Orchestrator
+
+    async def open(self) -> None:
+        """Opens journal, stages and indexes; on return requests can be served. Raises `ConfigurationError`."""
+        directory = self.config.server.data_directory
+        try:
+            self._journal = await Journal.open(directory / "journal.sqlite")
+        except OSError as error:
+            raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
+        self._indexes = Indexes(self._journal, self.components, directory / "indexes")
+        self._orchestrator = Orchestrator(self._loop, self._journal.passages)
+        self._loop.start()
+        try:
+            await self._loop.run(self.components.open)
+            collections = await self._all_collections()
+            await self._loop.run(lambda: self._indexes.open(collections))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Closes in the reverse order of opening. What was acknowledged is on disk already."""
+        await asyncio.gather(*self._changes, return_exceptions=True)
+        await self._loop.run(self._indexes.close)
+        await self._loop.run(self.components.close)
+        await asyncio.to_thread(self._loop.close)
+        self._splitting.shutdown(wait=True, cancel_futures=True)
+        await self._journal.close()
+
+    async def create_collection(self, id: str) -> Collection:
+        """A new, empty collection with its indexes. Raises `AlreadyExists`."""
+        return await self._change(self._create_collection(id))
+
+    async def delete_collection(self, id: str) -> None:
+        """Removes a collection with everything in it. Raises `NotFound`."""
+        await self._change(self._delete_collection(id))
+
+    async def collection(self, id: str) -> Collection:
+        """Raises `NotFound`."""
+        return await self._journal.collection(id)
+
+    async def collections(self, *, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` collections by id, those beyond `after`."""
+        return await self._journal.collections(limit=limit, after=after)
+
+    def index_states(self, collection: Collection) -> list[IndexState]:
+        """How far each index of a collection has got."""
+        return self._indexes.states(collection)
+
+    async def write(self, collection: str, documents: Sequence[Document]) -> Written:
+        """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""
+        split_all = [Upsert(each, passages) for each, passages in zip(documents, await self._split(documents), strict=True)]
+        return await self._journal.write(collection, split_all)
+
+    async def delete_documents(self, collection: str, document_ids: Sequence[str]) -> Written:
+        """Deletes all or none; what is not there counts as unchanged."""
+        return await self._journal.write(collection, [Delete(each) for each in document_ids])
+
+    async def document(self, collection: str, document_id: str) -> Document:
+        """Raises `NotFound`."""
+        return await self._journal.document(collection, document_id)
+
+    async def documents(self, collection: str, *, limit: int, after: str = "") -> list[Document]:
+        """At most `limit` documents by id, without texts, those beyond `after`."""
+        return await self._journal.documents(collection, limit=limit, after=after)
+
+    async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
+        """Returns once every index has applied `sequence`; 0 stands for the last one now.
+
+        Raises `InvalidRequest` for a sequence that has not been written, `DeadlineExceeded`.
+        """
+        known = await self._journal.collection(collection)
+        if sequence > known.last_sequence:
+            raise InvalidRequest.of("sequence", f"not written yet; the last one is {known.last_sequence}")
+        until = sequence or known.last_sequence
+        try:
+            async with asyncio.timeout(deadline.remaining):
+                await self._loop.run(lambda: self._indexes.wait(collection, until))
+        except TimeoutError:
+            behind = [each.stage for each in self._indexes.states(known) if each.applied_sequence < until]
+            message = f"sequence {until} is not yet in: {', '.join(behind) or 'every index'}"
+            raise DeadlineExceeded(message) from None
+        return self._indexes.states(known)
+
+    async def search(
+        self, pipeline: Pipeline, query: Query, *, limit: int, deadline: Deadline, request_id: str = ""
+    ) -> AsyncGenerator[Event, None]:
+        """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
+        await self._journal.collection(query.collection)
+        found = self._orchestrator.search(pipeline, query, limit=limit, deadline=deadline, request_id=request_id)
+        async with aclosing(found) as events:
+            async for event in events:
+                yield event
+
+    async def retrieve(
+        self, pipeline: Pipeline, query: Query, *, limit: int, deadline: Deadline, request_id: str = ""
+    ) -> AsyncGenerator[Event, None]:
+        """The retrieval part of the pipeline. Raises like `search`."""
+        await self._journal.collection(query.collection)
+        found = self._orchestrator.retrieve(pipeline, query, limit=limit, deadline=deadline, request_id=request_id)
+        async with aclosing(found) as events:
+            async for event in events:
+                yield event
+
+    def rerank(
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        passages: Sequence[Passage],
+        *,
+        limit: int | None,
+        deadline: Deadline,
+        request_id: str = "",
+    ) -> AsyncGenerator[Event, None]:
+        """The rerankers of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
+        return self._orchestrator.rerank(
+            pipeline, query, passages, limit=limit, deadline=deadline, request_id=request_id
+        )
+
+    def generate(
+        self, pipeline: Pipeline, query: Query, passages: Sequence[Passage], *, deadline: Deadline, request_id: str = ""
+    ) -> AsyncGenerator[Event, None]:
+        """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
+        return self._orchestrator.generate(pipeline, query, passages, deadline=deadline, request_id=request_id)
+
+    async def _create_collection(self, id: str) -> Collection:
+        async with self._changing:
+            created = await self._journal.create_collection(id)
+            try:
+                await self._loop.run(lambda: self._indexes.add(created))
+            except BaseException:
+                await self._journal.delete_collection(id)
+                raise
+            return created
+
+    async def _delete_collection(self, id: str) -> None:
+        async with self._changing:
+            known = await self._journal.collection(id)
+            await self._journal.delete_collection(id)
+            await self._loop.run(lambda: self._indexes.remove(known))
+
+    async def _change(self, work: Coroutine[Any, Any, T]) -> T:
+        """Finishes what was begun, whether or not the caller waits: half a collection would be of no use."""
+        task = asyncio.ensure_future(work)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        return await asyncio.shield(task)
+
+    async def _split(self, documents: Sequence[Document]) -> list[tuple[Passage, ...]]:
+        work = self._splitting
+        return await asyncio.get_running_loop().run_in_executor(work, lambda: [split(each) for each in documents])
+
+    async def _all_collections(self) -> list[Collection]:
+        found: list[Collection] = []
+        while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
+            found.extend(page)
+        return found
