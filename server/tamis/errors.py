@@ -2,7 +2,8 @@
 
     TamisError
     ├── InvalidRequest          INVALID_ARGUMENT      field violations a person can act on
-    │   └── InvalidExpression   INVALID_ARGUMENT      a pipeline expression, with its column
+    ├── InvalidExpression       INVALID_ARGUMENT      a pipeline expression, with its column
+    ├── MalformedMessage        INVALID_ARGUMENT      bytes that are no message
     ├── NotFound                NOT_FOUND             a collection, document, pipeline or stage
     ├── AlreadyExists           ALREADY_EXISTS
     ├── Overloaded              RESOURCE_EXHAUSTED    retry after a while
@@ -31,6 +32,7 @@ __all__ = [
     "FieldViolation",
     "InvalidExpression",
     "InvalidRequest",
+    "MalformedMessage",
     "NotFound",
     "Overloaded",
     "TamisError",
@@ -120,6 +122,13 @@ class InvalidExpression(TamisError):
 
     def __str__(self) -> str:
         return f"column {self.column}: {self.message}\n  {self.expression}\n  {' ' * (self.column - 1)}^"
+
+
+class MalformedMessage(TamisError):
+    """The bytes of a request are not the message they should be."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "MALFORMED_MESSAGE"
 
 
 class NotFound(TamisError):

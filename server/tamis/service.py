@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from tamis.journal import Collection, Delete, Journal, Upsert, Written
 from tamis.model import Document, Passage, Query
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipeline, Pipelines
-from tamis.plugins import build
+from tamis.plugins import Inspected, build, inspect
 from tamis.stage_loop import StageLoop
 
 __all__ = ["Tamis"]
@@ -37,7 +37,7 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self._loop = StageLoop()
-        self._splitting = ThreadPoolExecutor(1, thread_name_prefix="tamis-split")
+        self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
@@ -67,9 +67,13 @@ class Tamis:
         await asyncio.gather(*self._changes, return_exceptions=True)
         await self._loop.run(self._indexes.close)
         await self._loop.run(self.components.close)
-        await asyncio.to_thread(self._loop.close)
-        self._splitting.shutdown(wait=True, cancel_futures=True)
+        await self._at_work(self._loop.close)
+        self._work.shutdown(wait=True, cancel_futures=True)
         await self._journal.close()
+
+    async def plugins(self) -> list[Inspected]:
+        """Every installed plugin, loaded once to see whether it can be."""
+        return await self._at_work(inspect)
 
     async def create_collection(self, id: str) -> Collection:
         """A new, empty collection with its indexes. Raises `AlreadyExists`."""
@@ -191,8 +195,10 @@ class Tamis:
         return await asyncio.shield(task)
 
     async def _split(self, documents: Sequence[Document]) -> list[tuple[Passage, ...]]:
-        work = self._splitting
-        return await asyncio.get_running_loop().run_in_executor(work, lambda: [split(each) for each in documents])
+        return await self._at_work(lambda: [split(each) for each in documents])
+
+    async def _at_work(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._work, work)
 
     async def _all_collections(self) -> list[Collection]:
         found: list[Collection] = []

@@ -1,0 +1,1 @@
+"""The gRPC services: each handler validates, calls the service, converts."""

@@ -1,0 +1,1 @@
+"""The only code that knows both our values and the protobuf messages."""

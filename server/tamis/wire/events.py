@@ -1,0 +1,104 @@
+"""Search events to messages, one by one for a stream or collected for a unary response."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+
+from tamis.events import Completed, Event, HitsRevised, StageReport
+from tamis.generator import AnswerDelta
+from tamis.model import Hit
+from tamis.v1 import passage_pb2, search_service_pb2
+from tamis.wire.passages import from_citation, from_finish_reason, from_hit, from_report, from_usage
+
+__all__ = ["Collected", "EventWriter"]
+
+Response = TypeVar("Response", bound=Message)
+
+
+class EventWriter:
+    """Writes the events of one stream. A passage's body is sent once, or never without `with_bodies`."""
+
+    def __init__(self, *, with_bodies: bool = True) -> None:
+        self._with_bodies = with_bodies
+        self._sent: set[str] = set()
+
+    def response(self, event: Event, kind: type[Response]) -> Response:
+        """An event as a message of the stream's element type."""
+        return kind(**{_FIELDS[type(event)]: self._message(event)})
+
+    def _message(self, event: Event) -> Any:
+        match event:
+            case HitsRevised(revision, stage, hits):
+                written = [self._hit(each) for each in hits]
+                return search_service_pb2.HitsRevised(revision=revision, stage=stage, hits=written)
+            case StageReport():
+                return from_report(event)
+            case AnswerDelta(text, citations):
+                written_citations = [from_citation(each) for each in citations]
+                return search_service_pb2.AnswerDelta(text=text, citations=written_citations)
+            case Completed():
+                return _completed(event)
+
+    def _hit(self, hit: Hit) -> passage_pb2.Hit:
+        with_body = self._with_bodies and hit.passage.id not in self._sent
+        self._sent.add(hit.passage.id)
+        return from_hit(hit, with_body=with_body)
+
+
+_FIELDS: dict[type, str] = {
+    HitsRevised: "hits_revised",
+    StageReport: "stage_completed",
+    AnswerDelta: "answer_delta",
+    Completed: "completed",
+}
+
+
+class Collected:
+    """A stream of events, folded: the hits of the last revision, the whole answer, the end."""
+
+    def __init__(self) -> None:
+        self.hits: tuple[Hit, ...] = ()
+        self._deltas: list[AnswerDelta] = []
+        self._completed: Completed | None = None
+
+    def add(self, event: Event) -> None:
+        """Takes the next event."""
+        if isinstance(event, HitsRevised):
+            self.hits = event.hits
+        elif isinstance(event, AnswerDelta):
+            self._deltas.append(event)
+        elif isinstance(event, Completed):
+            self._completed = event
+
+    @property
+    def completed(self) -> Completed:
+        """The end, once it has come."""
+        if self._completed is None:
+            raise RuntimeError("the stream ended without its last event")
+        return self._completed
+
+    def written_hits(self, *, with_bodies: bool = True) -> list[passage_pb2.Hit]:
+        """The hits as messages."""
+        return [from_hit(each, with_body=with_bodies) for each in self.hits]
+
+    def answer(self) -> passage_pb2.Answer:
+        """The whole answer."""
+        return passage_pb2.Answer(
+            text="".join(each.text for each in self._deltas),
+            citations=[from_citation(each) for delta in self._deltas for each in delta.citations],
+            finish_reason=from_finish_reason(self.completed.finish_reason),
+        )
+
+
+def _completed(event: Completed) -> search_service_pb2.Completed:
+    return search_service_pb2.Completed(
+        finish_reason=from_finish_reason(event.finish_reason),
+        stage_reports=[from_report(each) for each in event.reports],
+        unreachable=event.unreachable,
+        usage=from_usage(event.usage),
+        pipeline=event.pipeline,
+        revision=event.revision,
+        budget_basis=search_service_pb2.BudgetBasis.Value(f"BUDGET_BASIS_{event.basis.name}"),
+    )

@@ -1,0 +1,207 @@
+"""Documents, passages, hits and citations to and from their messages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from google.protobuf.duration_pb2 import Duration
+
+from tamis.context import Usage
+from tamis.errors import InvalidRequest
+from tamis.events import StageReport
+from tamis.model import Citation, Document, FinishReason, Hit, Passage, ScoreKind, Span, StageScore
+from tamis.v1 import passage_pb2
+from tamis.wire.checks import bounded_text, distinct, identifier
+from tamis.wire.values import from_metadata, to_metadata
+
+__all__ = [
+    "from_citation",
+    "from_document",
+    "from_finish_reason",
+    "from_hit",
+    "from_report",
+    "from_seconds",
+    "from_usage",
+    "to_documents",
+    "to_passages",
+]
+
+_MOST_TEXT = 32 << 20
+_MOST_PASSAGE_TEXT = 1 << 20
+_MOST_TITLE = 4_096
+_MOST_METADATA = 1 << 16
+
+
+def to_documents(messages: Sequence[passage_pb2.Document], *, most: int) -> list[Document]:
+    """A batch to write. Raises `InvalidRequest` with the path of the first wrong field."""
+    if not messages:
+        raise InvalidRequest.of("documents", "is required: a batch holds at least one document")
+    if len(messages) > most:
+        raise InvalidRequest.of("documents", f"holds {len(messages):,} documents; at most {most:,} are allowed")
+    documents = [_document(each, f"documents[{place}]") for place, each in enumerate(messages)]
+    distinct((each.id for each in documents), "documents[{}].id")
+    return documents
+
+
+def from_document(document: Document) -> passage_pb2.Document:
+    """A stored document."""
+    return passage_pb2.Document(
+        id=document.id,
+        title=document.title,
+        text=document.text,
+        metadata=from_metadata(document.metadata),
+        version=document.version,
+    )
+
+
+def to_passages(messages: Sequence[passage_pb2.Passage], *, most: int) -> list[Passage]:
+    """The passages of a stateless call. Raises `InvalidRequest`."""
+    if len(messages) > most:
+        raise InvalidRequest.of("passages", f"holds {len(messages):,} passages; at most {most:,} are allowed")
+    passages = [_passage(each, f"passages[{place}]") for place, each in enumerate(messages)]
+    distinct((each.id for each in passages), "passages[{}].id")
+    return passages
+
+
+def from_hit(hit: Hit, *, with_body: bool) -> passage_pb2.Hit:
+    """A hit; without its body the passage carries its id alone."""
+    passage = _body(hit.passage) if with_body else passage_pb2.Passage(id=hit.passage.id)
+    return passage_pb2.Hit(
+        passage=passage,
+        score=hit.score,
+        score_kind=_score_kind(hit.kind),
+        stage_scores=[_stage_score(each) for each in hit.stage_scores],
+        snippet=hit.snippet if with_body else "",
+    )
+
+
+def from_citation(citation: Citation) -> passage_pb2.Citation:
+    """A citation."""
+    return passage_pb2.Citation(
+        answer_span=_span(citation.answer_span),
+        passage_id=citation.passage_id,
+        document_id=citation.document_id,
+        document_version=citation.document_version,
+        document_span=_span(citation.document_span),
+    )
+
+
+def from_report(report: StageReport) -> passage_pb2.StageReport:
+    """How a stage fared. Without a deadline there is no budget."""
+    reason = passage_pb2.STAGE_REASON_UNSPECIFIED
+    if report.reason is not None:
+        reason = passage_pb2.StageReason.Value(f"STAGE_REASON_{report.reason.name}")
+    return passage_pb2.StageReport(
+        stage=report.stage,
+        role=passage_pb2.StageRole.Value(f"STAGE_ROLE_{report.role.name}"),
+        outcome=passage_pb2.StageOutcome.Value(f"STAGE_OUTCOME_{report.outcome.name}"),
+        reason=reason,
+        done_count=report.done_count,
+        total_count=report.total_count,
+        elapsed_duration=from_seconds(report.elapsed),
+        budget_duration=from_seconds(report.budget) if math.isfinite(report.budget) else None,
+        usage=from_usage(report.usage),
+        notes=report.notes,
+    )
+
+
+def from_usage(usage: Usage) -> passage_pb2.Usage:
+    """What work consumed."""
+    return passage_pb2.Usage(
+        pair_count=usage.pair_count,
+        input_token_count=usage.input_token_count,
+        output_token_count=usage.output_token_count,
+        model_call_count=usage.model_call_count,
+        cache_hit_count=usage.cache_hit_count,
+    )
+
+
+def from_finish_reason(reason: FinishReason) -> passage_pb2.FinishReason:
+    """Why an answer ended."""
+    return passage_pb2.FinishReason.Value(f"FINISH_REASON_{reason.name}")
+
+
+def from_seconds(seconds: float) -> Duration:
+    """A duration, to the microsecond."""
+    duration = Duration()
+    duration.FromTimedelta(timedelta(seconds=seconds))
+    return duration
+
+
+def _document(message: passage_pb2.Document, field: str) -> Document:
+    identifier(message.id, f"{field}.id")
+    bounded_text(message.title, f"{field}.title", most_bytes=_MOST_TITLE)
+    bounded_text(message.text, f"{field}.text", most_bytes=_MOST_TEXT)
+    if not message.text.strip() and not message.title.strip():
+        raise InvalidRequest.of(f"{field}.text", "is required: the document has neither text nor title")
+    size = sum(len(key.encode()) + each.ByteSize() for key, each in message.metadata.items())
+    if size > _MOST_METADATA:
+        raise InvalidRequest.of(f"{field}.metadata", f"has {size:,} bytes; at most {_MOST_METADATA:,} are allowed")
+    metadata = to_metadata(message.metadata, f"{field}.metadata")
+    return Document(message.id, message.text, message.title, metadata)
+
+
+def _passage(message: passage_pb2.Passage, field: str) -> Passage:
+    identifier(message.id, f"{field}.id", most_bytes=600)
+    bounded_text(message.text, f"{field}.text", most_bytes=_MOST_PASSAGE_TEXT)
+    bounded_text(message.title, f"{field}.title", most_bytes=_MOST_TITLE)
+    bounded_text(message.heading, f"{field}.heading", most_bytes=_MOST_TITLE)
+    if not message.text and not message.title:
+        raise InvalidRequest.of(f"{field}.text", "is required: the passage has neither text nor title")
+    return Passage(
+        message.id,
+        message.document_id or message.id,
+        message.document_version,
+        message.text,
+        message.title,
+        message.heading,
+        _document_span(message, f"{field}.document_span"),
+        to_metadata(message.metadata, f"{field}.metadata"),
+    )
+
+
+def _document_span(message: passage_pb2.Passage, field: str) -> Span:
+    length = len(message.text.encode())
+    if not message.HasField("document_span"):
+        return Span(0, length)
+    start, end = message.document_span.start, message.document_span.end
+    if start < 0 or end - start != length:
+        raise InvalidRequest.of(field, f"must begin at 0 or later and cover the text's {length:,} bytes")
+    return Span(start, end)
+
+
+def _body(passage: Passage) -> passage_pb2.Passage:
+    return passage_pb2.Passage(
+        id=passage.id,
+        document_id=passage.document_id,
+        document_version=passage.document_version,
+        text=passage.text,
+        title=passage.title,
+        heading=passage.heading,
+        document_span=_span(passage.span),
+        metadata=from_metadata(passage.metadata),
+    )
+
+
+def _stage_score(score: StageScore) -> passage_pb2.StageScore:
+    contributions: Iterable[passage_pb2.Contribution] = (
+        passage_pb2.Contribution(stage=each.stage, rank=each.rank, value=each.value) for each in score.contributions
+    )
+    return passage_pb2.StageScore(
+        stage=score.stage,
+        rank=score.rank,
+        score=score.score,
+        score_kind=_score_kind(score.kind),
+        contributions=contributions,
+    )
+
+
+def _span(span: Span) -> passage_pb2.ByteSpan:
+    return passage_pb2.ByteSpan(start=span.start, end=span.end)
+
+
+def _score_kind(kind: ScoreKind) -> passage_pb2.ScoreKind:
+    name = "UNSPECIFIED" if kind is ScoreKind.NONE else kind.name
+    return passage_pb2.ScoreKind.Value(f"SCORE_KIND_{name}")
