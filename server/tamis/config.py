@@ -89,6 +89,21 @@ class Config(_Section):
             raise ValueError(f"{sorted(both)[0]!r} is the name of a model and of a stage; names are shared")
         return self
 
+    @property
+    def origin(self) -> str:
+        """Where it was read from, for people."""
+        return self._path or "(configuration)"
+
+    def with_server(self, **changes: object) -> Config:
+        """The same with keys of `[server]` replaced. Raises `ConfigurationError`."""
+        try:
+            server = ServerConfig.model_validate({**self.server.model_dump(), **changes})
+        except ValidationError as error:
+            raise ConfigurationError(allowed(error, ServerConfig)[0]) from None
+        changed = self.model_copy(update={"server": server})
+        changed._path, changed._text = self._path, self._text
+        return changed
+
     def error(self, message: str, *keys: str) -> ConfigurationError:
         """An error at the place of a key: `error("…", "stages", "bm25", "plugin")`."""
         line, column = _locate(self._text, keys)

@@ -1,0 +1,101 @@
+"""A connection to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from tamis.client.errors import typed_errors
+from tamis.v1 import (
+    catalog_service_pb2_grpc,
+    filter_pb2,
+    index_service_pb2,
+    index_service_pb2_grpc,
+    passage_pb2,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+
+__all__ = ["Client"]
+
+_BATCH_BYTES = 4 << 20
+
+
+class Client:
+    """The stubs of all services on one channel, as `search`, `index` and `catalog`, and the calls that need more.
+
+    The methods of this class raise `CallError`; the stubs themselves raise `grpc.RpcError`. Thread-safe.
+    """
+
+    def __init__(self, address: str) -> None:
+        """`address` is `HOST:PORT`. Connects when first used."""
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self._channel = grpc.insecure_channel(address, options=options)
+        self.search = search_service_pb2_grpc.SearchServiceStub(self._channel)
+        self.index = index_service_pb2_grpc.IndexServiceStub(self._channel)
+        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the calls under way and the connection."""
+        self._channel.close()
+
+    def stream_search(
+        self,
+        collection: str,
+        query: str,
+        *,
+        pipeline: str = "",
+        page_size: int = 0,
+        filter: filter_pb2.Filter | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[search_service_pb2.StreamSearchResponse]:
+        """The events of a search as they come. `timeout`, in seconds, is the budget that the server spends.
+
+        Closing the iterator, or leaving it to be collected, cancels the search.
+        """
+        request = search_service_pb2.StreamSearchRequest(
+            collection=collection, query=query, pipeline=pipeline, page_size=page_size, filter=filter
+        )
+        with typed_errors():
+            call = self.search.StreamSearch(request, timeout=timeout)
+            try:
+                yield from call
+            finally:
+                call.cancel()
+
+    def write(
+        self, collection: str, documents: Iterable[passage_pb2.Document], *, batch_size: int = 64
+    ) -> Iterator[index_service_pb2.WriteDocumentsResponse]:
+        """Writes documents in batches and yields each acknowledgement; what it covers is durable."""
+        batches = _batches(documents, batch_size)
+        requests = (index_service_pb2.WriteDocumentsRequest(collection=collection, documents=each) for each in batches)
+        with typed_errors():
+            yield from self.index.WriteDocuments(requests)
+
+    def wait_indexed(self, collection: str, sequence: int = 0, *, timeout: float | None = None) -> None:
+        """Returns once everything up to `sequence` can be found; 0 stands for everything written so far."""
+        request = index_service_pb2.WaitIndexedRequest(collection=collection, sequence=sequence)
+        with typed_errors():
+            self.index.WaitIndexed(request, timeout=timeout)
+
+
+def _batches(documents: Iterable[passage_pb2.Document], size: int) -> Iterator[list[passage_pb2.Document]]:
+    batch: list[passage_pb2.Document] = []
+    byte_count = 0
+    for each in documents:
+        if batch and (len(batch) == size or byte_count + each.ByteSize() > _BATCH_BYTES):
+            yield batch
+            batch, byte_count = [], 0
+        batch.append(each)
+        byte_count += each.ByteSize()
+    if batch:
+        yield batch

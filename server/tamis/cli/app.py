@@ -1,0 +1,61 @@
+"""Puts the commands together."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from tamis.cli import catalog, collections, demo, index, search, serve
+
+__all__ = ["app", "main"]
+
+_EXIT_CODES = """
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 wrong configuration · 4 no server answers · 5 the server refused ·
+6 done in part, some inputs could not be read · 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="tamis",
+    help="Streamed, deadline-aware search and answers over gRPC, every part a plugin.",
+    epilog=_EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tamis {version('tamis')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+app.command()(serve.serve)
+app.command()(index.index)
+app.command()(search.search)
+app.command()(search.ask)
+app.command()(catalog.plugins)
+app.command()(catalog.pipelines)
+app.command()(catalog.check)
+app.add_typer(collections.app, name="collections")
+app.command()(demo.demo)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

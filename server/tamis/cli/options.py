@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Address", "Collection", "ConfigFile", "Json", "PageSize", "Pipeline", "Timeout"]
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Configuration file; ./tamis.toml if there is one, else the built-in default."),
+]
+Address = Annotated[
+    str, typer.Option("--address", "-a", envvar="TAMIS_ADDRESS", help="HOST:PORT of the server.", show_default=True)
+]
+Collection = Annotated[str, typer.Option("--collection", "-C", envvar="TAMIS_COLLECTION", help="The collection.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Pipeline = Annotated[
+    str, typer.Option("--pipeline", "-p", help="A configured pipeline, or an expression such as 'bm25 % 50 >> late'.")
+]
+PageSize = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits to show.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--deadline", "-d", min=0.001, help="Seconds the search may take; the server spends them well."),
+]
+
+DEFAULT_ADDRESS = "127.0.0.1:7601"
+DEFAULT_COLLECTION = "docs"

@@ -1,0 +1,82 @@
+"""How commands end and what they print: tables for people, JSON for programs, one exit code for each kind of failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import grpc
+import typer
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.text import Text
+
+from tamis.client import CallError
+from tamis.errors import ConfigurationError, TamisError
+
+__all__ = ["ExitCode", "console", "fail", "failures", "print_json"]
+
+console = Console()
+"""Standard output: what was asked for."""
+
+_errors = Console(stderr=True)
+
+
+class ExitCode(IntEnum):
+    """What `tamis` ends with; `tamis --help` lists them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIGURATION = 3
+    UNREACHABLE = 4
+    REFUSED = 5
+    INCOMPLETE = 6
+    INTERRUPTED = 130
+
+
+def print_json(value: Message | dict[str, Any] | list[Any]) -> None:
+    """One JSON value on one line; field names as in the protos."""
+    if isinstance(value, Message):
+        value = MessageToDict(value, preserving_proto_field_name=True)
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def fail(message: str, code: ExitCode, *hints: str) -> NoReturn:
+    """Says what is wrong, and how to go on, on standard error; then exits."""
+    _errors.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    for hint in hints:
+        _errors.print(Text(f"  {hint}"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def failures(address: str = "") -> Generator[None, None, None]:
+    """Turns expected failures into a message and an exit code."""
+    try:
+        yield
+    except ConfigurationError as error:
+        fail(str(error), ExitCode.CONFIGURATION)
+    except TamisError as error:
+        fail(str(error), ExitCode.REFUSED)
+    except CallError as error:
+        _fail_call(error, address)
+    except KeyboardInterrupt:
+        fail("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        raise typer.Exit(ExitCode.OK) from None
+
+
+def _fail_call(error: CallError, address: str) -> NoReturn:
+    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        fail(f"no server answers at {address}", ExitCode.UNREACHABLE, "start one with: tamis serve")
+    if error.violations:
+        fail("the request was refused", ExitCode.REFUSED, *(f"{each.field}: {each.description}" for each in error.violations))
+    code = ExitCode.REFUSED if error.reason else ExitCode.FAILED
+    again = [f"try again in {error.retry_after:g} s"] if error.retry_after is not None else []
+    fail(error.message or error.code.name, code, *again)

@@ -1,0 +1,73 @@
+"""`tamis serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from tamis.cli.options import ConfigFile
+from tamis.cli.output import failures
+from tamis.config import Config, load
+from tamis.rpc.app import running
+
+__all__ = ["LogFormat", "configure_logs", "serve"]
+
+
+class LogFormat(str, Enum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def serve(
+    config: ConfigFile = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")] = None,
+    data_directory: Annotated[Path | None, typer.Option(help="Where everything is kept; overrides the file.")] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Log lines on standard error.")] = LogFormat.AUTO,
+) -> None:
+    """Serves until SIGTERM or Ctrl-C; calls under way then get five seconds.
+
+    Prints `listening on HOST:PORT` on standard output once it takes calls.
+    """
+    configure_logs(log_format)
+    with failures():
+        loaded = load(config)
+        changes = {"listen": listen, "data_directory": data_directory}
+        overrides = {key: value for key, value in changes.items() if value is not None}
+        asyncio.run(_serve(loaded.with_server(**overrides)))
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(config) as server:
+        print(f"listening on {server.address}", flush=True)
+        await stop.wait()
+        structlog.get_logger(__name__).info("stopping")
+
+
+def configure_logs(log_format: LogFormat) -> None:
+    """Sends log lines to standard error: colours for a terminal, JSON for everything else."""
+    is_console = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
+    renderer = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if is_console else [structlog.processors.format_exc_info]),
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,166 @@
+"""What a search looks like in a terminal while it runs: stages as they end, hits as they move, the answer as it comes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tamis.v1 import passage_pb2 as pb
+from tamis.v1 import search_service_pb2
+
+__all__ = ["SearchView"]
+
+_COLOURS = {
+    pb.STAGE_OUTCOME_RAN: "green",
+    pb.STAGE_OUTCOME_PARTIAL: "yellow",
+    pb.STAGE_OUTCOME_SKIPPED: "yellow",
+    pb.STAGE_OUTCOME_FELL_BACK: "red",
+    pb.STAGE_OUTCOME_UNREACHABLE: "red",
+}
+_NO_ANSWER = {
+    pb.FINISH_REASON_NO_HITS: "Nothing was found.",
+    pb.FINISH_REASON_INSUFFICIENT_EVIDENCE: "The passages found do not answer this.",
+    pb.FINISH_REASON_SKIPPED: "There was no time left for an answer.",
+    pb.FINISH_REASON_FAILED: "The generator failed; the hits stand.",
+}
+
+
+@dataclass(slots=True)
+class SearchView:
+    """Takes events, renders what is known so far. `hits_shown` bounds the list, not what is kept."""
+
+    query: str
+    hits_shown: int = 10
+    started: float = field(default_factory=time.monotonic)
+    stages: list[tuple[float, pb.StageReport]] = field(default_factory=list)
+    hits: list[pb.Hit] = field(default_factory=list)
+    answer: str = ""
+    citations: list[pb.Citation] = field(default_factory=list)
+    completed: search_service_pb2.Completed | None = None
+    revision: int = 0
+    _bodies: dict[str, pb.Hit] = field(default_factory=dict)
+    _first_ranks: dict[str, int] = field(default_factory=dict)
+
+    def add(self, event: search_service_pb2.StreamSearchResponse) -> None:
+        """Takes the next event; kinds it does not know are passed over."""
+        match event.WhichOneof("event"):
+            case "hits_revised":
+                self._revise(event.hits_revised)
+            case "stage_completed":
+                self.stages.append((time.monotonic() - self.started, event.stage_completed))
+            case "answer_delta":
+                self.answer += event.answer_delta.text
+                self.citations.extend(event.answer_delta.citations)
+            case "completed":
+                self.completed = event.completed
+
+    def stage_line(self, at: float, report: pb.StageReport) -> Text:
+        """One stage: when it ended, what it did, how it fared."""
+        outcome = pb.StageOutcome.Name(report.outcome).removeprefix("STAGE_OUTCOME_").lower().replace("_", " ")
+        role = pb.StageRole.Name(report.role).removeprefix("STAGE_ROLE_").lower().replace("_", " ")
+        elapsed = report.elapsed_duration.ToTimedelta().total_seconds()
+        line = Text.assemble(
+            (f"{at * 1000:7,.0f} ms  ", "dim"),
+            (f"{report.stage}", "bold"),
+            (f"  {role}, {_work(report)} in {elapsed * 1000:,.0f} ms", "dim"),
+        )
+        if report.outcome != pb.STAGE_OUTCOME_RAN:
+            reason = pb.StageReason.Name(report.reason).removeprefix("STAGE_REASON_").lower().replace("_", " ")
+            line.append(f"  {outcome}: {reason}", _COLOURS.get(report.outcome, "red"))
+        return line
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(self.query, "bold")
+        for at, report in self.stages:
+            yield self.stage_line(at, report)
+        if self.hits:
+            yield Text()
+            yield self._hits_table()
+        if self.answer or self.completed is not None:
+            yield from self._answer_lines()
+
+    def _revise(self, revised: search_service_pb2.HitsRevised) -> None:
+        self.revision, self.hits = revised.revision, list(revised.hits)
+        for rank, hit in enumerate(revised.hits, 1):
+            self._bodies.setdefault(hit.passage.id, hit)
+            if revised.revision == 1:
+                self._first_ranks[hit.passage.id] = rank
+
+    def _hits_table(self) -> Table:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(justify="right", style="dim", no_wrap=True)
+        table.add_column(no_wrap=True, min_width=4)
+        table.add_column(ratio=1)
+        for rank, hit in enumerate(self.hits[: self.hits_shown], 1):
+            body = self._bodies[hit.passage.id]
+            title = Text(_title(body.passage), "bold", no_wrap=True, overflow="ellipsis")
+            title.append(f"  {_provenance(hit)}", "dim not bold")
+            excerpt = " ".join((body.snippet or body.passage.text).split())
+            table.add_row(str(rank), self._move(hit.passage.id, rank), title)
+            table.add_row("", "", Text(excerpt, "dim", no_wrap=True, overflow="ellipsis"))
+        return table
+
+    def _move(self, passage_id: str, rank: int) -> Text:
+        """Where the hit has moved since the first revision."""
+        first = self._first_ranks.get(passage_id)
+        if first is None:
+            return Text("new", "cyan")
+        if first > rank:
+            return Text(f"▲ {first - rank}", "green")
+        return Text(f"▼ {rank - first}", "red") if first < rank else Text("=", "dim")
+
+    def _answer_lines(self) -> RenderResult:
+        reason = self.completed.finish_reason if self.completed else pb.FINISH_REASON_UNSPECIFIED
+        if reason == pb.FINISH_REASON_NOT_REQUESTED:
+            return
+        yield Text()
+        if self.answer:
+            yield Padding(self._cited_answer(), (0, 4))
+            for number, citation in self._sources():
+                span = citation.document_span
+                where = f"{citation.document_id}, bytes {span.start:,} to {span.end:,}"
+                title = _title(self._bodies[citation.passage_id].passage)
+                yield Text.assemble((f"    [{number}] ", "cyan"), title, (f"  {where}", "dim"))
+        elif reason in _NO_ANSWER:
+            yield Padding(Text(_NO_ANSWER[reason], "yellow"), (0, 4))
+        if reason == pb.FINISH_REASON_TRUNCATED:
+            yield Padding(Text("The deadline or a length limit ended the answer here.", "yellow"), (0, 4))
+
+    def _cited_answer(self) -> Text:
+        """The answer with a number after each part that has evidence."""
+        data, text, position = self.answer.encode(), Text(), 0
+        for number, citation in enumerate(self.citations, 1):
+            end = max(position, citation.answer_span.end)
+            text.append(data[position:end].decode())
+            text.append(f" [{number}]", "cyan")
+            position = end
+        return text.append(data[position:].decode())
+
+    def _sources(self) -> list[tuple[int, pb.Citation]]:
+        return [(number, each) for number, each in enumerate(self.citations, 1) if each.passage_id in self._bodies]
+
+
+def _title(passage: pb.Passage) -> str:
+    return " › ".join(dict.fromkeys(part for part in (passage.title, passage.heading) if part)) or passage.id
+
+
+def _provenance(hit: pb.Hit) -> str:
+    """The rank that each stage gave it; fusions are left out, since the list itself shows theirs."""
+    return " · ".join(f"{each.stage} {each.rank}" for each in hit.stage_scores if not each.contributions)
+
+
+def _work(report: pb.StageReport) -> str:
+    match report.role:
+        case pb.STAGE_ROLE_RETRIEVER:
+            return f"{report.done_count} hits"
+        case pb.STAGE_ROLE_FUSION:
+            return f"{report.done_count} of {report.total_count} sides"
+        case pb.STAGE_ROLE_RERANKER:
+            return f"{report.done_count} of {report.total_count} passages"
+        case _:
+            return f"{report.done_count} passages"
