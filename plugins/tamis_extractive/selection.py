@@ -66,9 +66,7 @@ class Selection:
         passages = list(dict.fromkeys(each.place[0] for each in chosen))
         return sorted(chosen, key=lambda each: (passages.index(each.place[0]), each.place))
 
-    def _weighed(
-        self, rank: int, place: int, passage: Passage, sentence: Sentence, stems: frozenset[str]
-    ) -> Chosen:
+    def _weighed(self, rank: int, place: int, passage: Passage, sentence: Sentence, stems: frozenset[str]) -> Chosen:
         title = frozenset(self._words.stems(f"{passage.title} {passage.heading}"))
         total = sum(self._weights.values())
         said = sum(self._weights[stem] for stem in self._asked & stems)

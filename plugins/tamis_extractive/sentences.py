@@ -14,7 +14,10 @@ _PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
 _END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*(?:\s+|\Z)|(?<=[。！？])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|Mr|Mrs|Dr|No|Fig)|\b[A-Z])\.$")
 _ITEM = re.compile(r"\s*(?:[*+\-•]|\d+[.)])\s+(?=\S)")
-_CODE = re.compile(r"\s*(?:>>> |\.\.\. |\$ |#!|import \w|from \w+ import|def \w|class \w+.*:$|[|+=\-~^*_`#]{3,})")
+_CODE = re.compile(
+    r"\s*(?:>>> |\.\.\. |\$ |#!|import \w|from \w+ import|def \w|class \w+.*:$"
+    r"|[\w.]+\(.*\)(?:\s*->.*)?\s*$|[|+=\-~^*_`#]{3,})"
+)
 
 
 @dataclass(frozen=True, slots=True)

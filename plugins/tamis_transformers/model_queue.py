@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from tamis.context import Call, CallEnded
+from tamis.deadline import Deadline
 from tamis.errors import Overloaded
 
 __all__ = ["ModelQueue"]
@@ -18,6 +19,8 @@ __all__ = ["ModelQueue"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _LOG = structlog.get_logger(__name__)
+_NEVER = Deadline()
+_WINDOW = 32
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +33,13 @@ class _Job(Generic[Item, Result]):
     position: int
     loop: asyncio.AbstractEventLoop
     results: asyncio.Queue[tuple[int, Any]] = field(repr=False)
+
+    @property
+    def urgency(self) -> tuple[Deadline, int]:
+        """Smaller comes first. Who has a deadline sends the most important items first, and gets them back so, by the
+        window; work without one is free to be sorted by length as a whole."""
+        deadline = self.call.deadline
+        return deadline, 0 if deadline == _NEVER else self.position // _WINDOW
 
     def tell(self, outcome: Result | BaseException) -> None:
         """Delivers the outcome to the waiting loop, which may be gone."""
@@ -77,7 +87,9 @@ class ModelQueue(Generic[Item, Result]):
         results: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         pairs = zip(items, costs, strict=True)
-        jobs = [_Job(item, cost, call, place, loop, results) for place, (item, cost) in enumerate(pairs)]
+        jobs: list[_Job[Item, Result]] = [
+            _Job(item, cost, call, place, loop, results) for place, (item, cost) in enumerate(pairs)
+        ]
         self._submit(jobs)
         try:
             for _ in jobs:
@@ -127,13 +139,13 @@ class ModelQueue(Generic[Item, Result]):
         return None if self._closed else batch
 
     def _chosen(self, jobs: list[_Job[Item, Result]]) -> list[_Job[Item, Result]]:
-        """The most urgent job and those nearest to it in cost, longest first, as many as the budget holds."""
+        """The longest of the most urgent jobs, then those nearest to it in cost, as many as the budget holds."""
         if not jobs:
             return []
-        urgent = min(jobs, key=lambda job: job.call.deadline)
-        same = [job for job in jobs if job.call.deadline == urgent.call.deadline]
-        longest = max(job.cost for job in same)
-        fitting = sorted((job for job in jobs if job.cost <= longest), key=lambda job: (-job.cost, job.call.deadline))
+        first = min(job.urgency for job in jobs)
+        longest = max(job.cost for job in jobs if job.urgency == first)
+        fitting = [job for job in jobs if job.cost <= longest]
+        fitting.sort(key=lambda job: (job.urgency != first, -job.cost, job.urgency))
         return fitting[: max(1, self._batch_cost // max(1, longest))]
 
     def _run(self, batch: list[_Job[Item, Result]]) -> None:

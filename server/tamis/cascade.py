@@ -42,9 +42,7 @@ class Cascade:
     planner: FixedShares
     report: Callable[[StageReport], None]
 
-    async def rank(
-        self, expression: Expression, prior: Ranking | None, until: Deadline, improved: Improved
-    ) -> Ranking:
+    async def rank(self, expression: Expression, prior: Ranking | None, until: Deadline, improved: Improved) -> Ranking:
         """The hits of `expression`, given what came in before it.
 
         Raises `StageYieldedNothing` when it has none of its own, `Unavailable` when a required stage has not.
@@ -68,9 +66,7 @@ class Cascade:
         component = self.pipeline.components[name]
         return StageRun(name, self.pipeline.roles[name], component, self.request, self.loop, until)
 
-    async def _leaf(
-        self, name: str, prior: Ranking | None, limit: int, until: Deadline, improved: Improved
-    ) -> Ranking:
+    async def _leaf(self, name: str, prior: Ranking | None, limit: int, until: Deadline, improved: Improved) -> Ranking:
         run = self.run_of(name, until)
         try:
             ranking = await self._ranked(run, prior, limit, lambda better: improved(name, better))

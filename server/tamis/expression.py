@@ -166,9 +166,13 @@ class _Validator:
         if role is StageRole.RETRIEVER and has_input:
             raise self._error(leaf, f"the retriever {leaf.name!r} cannot stand after `>>`: it takes no order in")
         if role is StageRole.RERANKER and not has_input:
-            raise self._error(leaf, f"the reranker {leaf.name!r} has nothing to rank: put a retriever and `>>` before it")
+            raise self._error(
+                leaf, f"the reranker {leaf.name!r} has nothing to rank: put a retriever and `>>` before it"
+            )
         if role in (StageRole.GENERATOR, StageRole.CONTEXT_BUILDER):
-            raise self._error(leaf, f"the {role.value.replace('_', ' ')} {leaf.name!r} belongs at the end: `>> {leaf.name}`")
+            raise self._error(
+                leaf, f"the {role.value.replace('_', ' ')} {leaf.name!r} belongs at the end: `>> {leaf.name}`"
+            )
 
     def _check_names(self, expression: Expression) -> None:
         seen: set[str] = set()
@@ -234,7 +238,8 @@ def _check_size(text: str, field: str) -> None:
 
 def _explained(error: UnexpectedInput, text: str) -> tuple[str, int]:
     if isinstance(error, UnexpectedCharacters):
-        return f"unexpected character {text[error.pos_in_stream]!r}", error.pos_in_stream + 1
+        place = error.pos_in_stream or 0
+        return f"unexpected character {text[place]!r}", place + 1
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
         allowed = sorted(_EXPECTED.get(each, "`>>`") for each in error.accepts or error.expected if each != "$END")
         wanted = " or ".join(dict.fromkeys(allowed)) or "the end"

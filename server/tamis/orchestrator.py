@@ -163,7 +163,9 @@ class _Search:
             return await self._cascade.rank(expression, prior, until, self._revise)
         except StageYieldedNothing as nothing:
             if prior is None:
-                raise Unavailable("no retriever gave anything in time", metadata={"stage": nothing.report.stage}) from None
+                raise Unavailable(
+                    "no retriever gave anything in time", metadata={"stage": nothing.report.stage}
+                ) from None
             return prior
 
     def _report(self, report: StageReport) -> None:

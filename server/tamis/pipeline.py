@@ -69,7 +69,9 @@ class Pipeline:
         return self.expression.operands if isinstance(self.expression, Chain) else (self.expression,)
 
     def _retrieves(self, expression: Expression) -> bool:
-        return any(isinstance(each, Leaf) and self.roles[each.name] is StageRole.RETRIEVER for each in leaves(expression))
+        return any(
+            isinstance(each, Leaf) and self.roles[each.name] is StageRole.RETRIEVER for each in leaves(expression)
+        )
 
     def _answering(self, role: StageRole) -> str | None:
         names = (each.name for each in self._operands if isinstance(each, Leaf) and self.roles[each.name] is role)

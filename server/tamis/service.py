@@ -97,7 +97,9 @@ class Tamis:
 
     async def write(self, collection: str, documents: Sequence[Document]) -> Written:
         """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""
-        split_all = [Upsert(each, passages) for each, passages in zip(documents, await self._split(documents), strict=True)]
+        split_all = [
+            Upsert(each, passages) for each, passages in zip(documents, await self._split(documents), strict=True)
+        ]
         return await self._journal.write(collection, split_all)
 
     async def delete_documents(self, collection: str, document_ids: Sequence[str]) -> Written:

@@ -45,7 +45,9 @@ class Reranking:
 
     __slots__ = ("_order", "ranked_count", "scores")
 
-    def __init__(self, scores: tuple[float | None, ...], ranked_count: int, order: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, scores: tuple[float | None, ...], ranked_count: int, order: tuple[int, ...] | None = None
+    ) -> None:
         """Without `order`, scored passages come first by falling score; ties keep their prior order."""
         self.scores = scores
         self.ranked_count = ranked_count

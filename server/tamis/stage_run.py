@@ -141,7 +141,7 @@ class StageRun:
         chosen: Sequence[Hit] | None = None
         async with self._contained(StageOutcome.FELL_BACK):
             builder, query = self._as(ContextBuilder), self.request.query
-            built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))  # type: ignore[arg-type]
+            built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))
             given = {hit.passage.id for hit in ranking}
             chosen = [hit for hit in built if hit.passage.id in given]
         if chosen is None:
@@ -168,7 +168,7 @@ class StageRun:
         retriever, query = self._as(Retriever), self.request.query
         asked = limit
         while True:
-            found = await self.loop.run(lambda: retriever.retrieve(query, limit=asked, call=self.call))  # type: ignore[arg-type]  # noqa: B023
+            found = await self.loop.run(lambda: retriever.retrieve(query, limit=asked, call=self.call))  # noqa: B023
             candidates = self._checked(found, asked)
             wanted = [(each.passage_id, each.document_version) for each in candidates]
             passages = await hydrate(query.collection, wanted)

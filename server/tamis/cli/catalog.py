@@ -64,7 +64,9 @@ def pipelines(config: ConfigFile = None, json: Json = False) -> None:
 
 def check(
     config: ConfigFile = None,
-    print_default: Annotated[bool, typer.Option("--print-default", help="Print the built-in file, to begin with.")] = False,
+    print_default: Annotated[
+        bool, typer.Option("--print-default", help="Print the built-in file, to begin with.")
+    ] = False,
 ) -> None:
     """Checks a configuration file as `tamis serve` would, without opening anything."""
     if print_default:
@@ -74,7 +76,9 @@ def check(
         loaded = load(config)
         components = build(loaded)
         count = len(Pipelines(loaded, components).list())
-    console.print(f"{loaded.origin}: {len(loaded.models)} models, {len(loaded.stages)} stages, {count} pipelines: all well")
+    console.print(
+        f"{loaded.origin}: {len(loaded.models)} models, {len(loaded.stages)} stages, {count} pipelines: all well"
+    )
 
 
 def _print_plugins(found: list[Inspected]) -> None:

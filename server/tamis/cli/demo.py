@@ -26,8 +26,8 @@ __all__ = ["demo"]
 _COLLECTION = "python-docs"
 _QUESTIONS = (
     "How does a with statement make sure that __exit__ is called?",
-    "How can I read a file line by line without loading it into memory?",
-    "What happens when a generator's close method is called?",
+    "How do I sort a list in descending order?",
+    "What does the else clause of a loop do?",
 )
 
 

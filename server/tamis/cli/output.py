@@ -1,4 +1,4 @@
-"""How commands end and what they print: tables for people, JSON for programs, one exit code for each kind of failure."""
+"""How commands end and what they print: tables for people, JSON for programs, an exit code for each failure."""
 
 from __future__ import annotations
 
@@ -76,7 +76,11 @@ def _fail_call(error: CallError, address: str) -> NoReturn:
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         fail(f"no server answers at {address}", ExitCode.UNREACHABLE, "start one with: tamis serve")
     if error.violations:
-        fail("the request was refused", ExitCode.REFUSED, *(f"{each.field}: {each.description}" for each in error.violations))
+        fail(
+            "the request was refused",
+            ExitCode.REFUSED,
+            *(f"{each.field}: {each.description}" for each in error.violations),
+        )
     code = ExitCode.REFUSED if error.reason else ExitCode.FAILED
     again = [f"try again in {error.retry_after:g} s"] if error.retry_after is not None else []
     fail(error.message or error.code.name, code, *again)

@@ -45,9 +45,7 @@ def search(
             with typed_errors():
                 print_json(client.search.Search(request, timeout=deadline))
         elif json:
-            for event in client.stream_search(
-                collection, query, pipeline=pipeline, page_size=limit, timeout=deadline
-            ):
+            for event in client.stream_search(collection, query, pipeline=pipeline, page_size=limit, timeout=deadline):
                 print_json(event)
         else:
             show(client, query, collection, pipeline=pipeline, limit=limit, deadline=deadline)
@@ -77,9 +75,7 @@ def show(
 ) -> SearchView:
     """Runs a search and shows it: in place in a terminal, line by line elsewhere."""
     view = SearchView(query, hits_shown=limit)
-    events = client.stream_search(
-        collection, query, pipeline=pipeline, page_size=max(limit, 10), timeout=deadline
-    )
+    events = client.stream_search(collection, query, pipeline=pipeline, page_size=max(limit, 10), timeout=deadline)
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:
             for event in events:
@@ -90,6 +86,8 @@ def show(
             view.add(event)
             if event.WhichOneof("event") == "hits_revised":
                 top = ", ".join(each.passage.id for each in view.hits[:3])
-                console.print(Text(f"            revision {view.revision} by {event.hits_revised.stage}: {top}"), soft_wrap=True)
+                console.print(
+                    Text(f"            revision {view.revision} by {event.hits_revised.stage}: {top}"), soft_wrap=True
+                )
         console.print(view)
     return view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from tamis.rpc.app import running
 __all__ = ["LogFormat", "configure_logs", "serve"]
 
 
-class LogFormat(str, Enum):
+class LogFormat(StrEnum):
     """How log lines look."""
 
     AUTO = "auto"
@@ -30,7 +30,9 @@ class LogFormat(str, Enum):
 
 def serve(
     config: ConfigFile = None,
-    listen: Annotated[str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")] = None,
+    listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")
+    ] = None,
     data_directory: Annotated[Path | None, typer.Option(help="Where everything is kept; overrides the file.")] = None,
     log_format: Annotated[LogFormat, typer.Option(help="Log lines on standard error.")] = LogFormat.AUTO,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a search looks like in a terminal while it runs: stages as they end, hits as they move, the answer as it comes."""
+"""What a running search looks like in a terminal: stages as they end, hits as they move, the answer as it comes."""
 
 from __future__ import annotations
 

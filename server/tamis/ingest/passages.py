@@ -48,7 +48,14 @@ def split(document: Document) -> tuple[Passage, ...]:
 def _passage(document: Document, ordinal: int, text: str, span: Span, heading: str) -> Passage:
     heading = "" if heading == document.title else heading
     return Passage(
-        f"{document.id}#{ordinal}", document.id, document.version, text, document.title, heading, span, document.metadata
+        f"{document.id}#{ordinal}",
+        document.id,
+        document.version,
+        text,
+        document.title,
+        heading,
+        span,
+        document.metadata,
     )
 
 

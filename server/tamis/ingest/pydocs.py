@@ -21,7 +21,18 @@ from tamis.model import Document
 __all__ = ["python_documentation"]
 
 _SHORTEST = 80  # characters; shorter docstrings say little more than the name
-_LEFT_OUT = {"antigravity", "distutils", "idlelib", "lib2to3", "pydoc_data", "test", "this", "tkinter", "turtle", "turtledemo"}
+_LEFT_OUT = {
+    "antigravity",
+    "distutils",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "test",
+    "this",
+    "tkinter",
+    "turtle",
+    "turtledemo",
+}
 
 
 def python_documentation() -> Iterator[Document]:

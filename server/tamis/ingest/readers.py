@@ -105,7 +105,9 @@ def _document(line: str, fallback_id: str) -> Document:
     metadata = fields.pop("metadata", None) or {}
     if isinstance(id, int):
         id = str(id)
-    if not (isinstance(id, str) and id and isinstance(text, str) and isinstance(title, str) and isinstance(metadata, dict)):
+    if not (
+        isinstance(id, str) and id and isinstance(text, str) and isinstance(title, str) and isinstance(metadata, dict)
+    ):
         raise ValueError("id, title and text are strings, metadata is an object")
     if not text.strip() and not title.strip():
         raise ValueError("has neither text nor title")

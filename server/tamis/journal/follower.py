@@ -110,7 +110,7 @@ class Follower:
         _LOG.exception("index cannot follow the journal", collection=self.collection, stage=self.stage, failures=count)
 
     def _pause(self) -> float:
-        longest = min(_LONGEST_PAUSE, 0.1 * 2 ** min(self.status.failure_count, 10))
+        longest: float = min(_LONGEST_PAUSE, 0.1 * 2 ** min(self.status.failure_count, 10))
         return longest * random.uniform(0.5, 1.0)
 
     def _wake(self) -> None:

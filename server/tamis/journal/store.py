@@ -203,7 +203,8 @@ class Store:
     def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
         """At most `limit` documents by id, those beyond `after`, without their texts."""
         rows = self._db.execute(
-            "SELECT id, '', title, metadata, version FROM documents WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id, '', title, metadata, version FROM documents "
+            "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
             (self._key(id), after, limit),
         )
         return [_document(row) for row in rows]

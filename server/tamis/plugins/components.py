@@ -107,7 +107,9 @@ class _Builder:
         if len(found) == 1:
             return found[0]
         if found:
-            sources = ", ".join(f"{each.group.removeprefix('tamis.')}/{each.name} of {each.distribution}" for each in found)
+            sources = ", ".join(
+                f"{each.group.removeprefix('tamis.')}/{each.name} of {each.distribution}" for each in found
+            )
             raise self._error(name, f"the plugin name {table.plugin!r} is ambiguous: {sources}", "plugin")
         names = sorted({each.name for each in fitting})
         near = difflib.get_close_matches(table.plugin, names, 1)
@@ -121,7 +123,9 @@ class _Builder:
             return plugin.load()
         except PluginProblem as problem:
             others = sorted({each.name for each in self._installed if each.group == plugin.group} - {plugin.name})
-            message = f"the plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be loaded: {problem}"
+            message = (
+                f"the plugin {plugin.name!r} of {plugin.distribution} {plugin.version} cannot be loaded: {problem}"
+            )
             available = f"; also installed: {', '.join(others)}" if others else ""
             raise self._error(name, message + available, "plugin") from problem
 

@@ -109,9 +109,7 @@ def inspect() -> list[Inspected]:
 def candidates(name: str, plugins: Sequence[InstalledPlugin]) -> list[InstalledPlugin]:
     """The plugins a configuration means by `name`: an entry point's name, or `group/name` where that is ambiguous."""
     group, _, short = name.rpartition("/")
-    return [
-        each for each in plugins if each.name == short and (not group or each.group in (group, f"tamis.{group}"))
-    ]
+    return [each for each in plugins if each.name == short and (not group or each.group in (group, f"tamis.{group}"))]
 
 
 def _installed(entry_point: EntryPoint, distribution: Distribution) -> InstalledPlugin:

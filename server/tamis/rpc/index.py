@@ -106,7 +106,9 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
             raise InvalidRequest.of("sequence", "cannot be negative")
         started = time.monotonic()
         remaining = context.time_remaining()
-        deadline = Deadline.after(math.inf if remaining is None else remaining - self._tamis.config.server.deadline_margin)
+        deadline = Deadline.after(
+            math.inf if remaining is None else remaining - self._tamis.config.server.deadline_margin
+        )
         states = await self._tamis.wait_indexed(collection, request.sequence, deadline=deadline)
         return pb.WaitIndexedResponse(
             indexes=[_state(each) for each in states], elapsed_duration=from_seconds(time.monotonic() - started)

@@ -37,9 +37,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Any:
         """Leaves the standard services (health, reflection) as they are."""
         handler = await continuation(handler_call_details)
         if handler is None or not handler_call_details.method.startswith(_OURS):
@@ -47,14 +47,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrap = self._streaming if handler.response_streaming else self._unary
         return wrap(handler, handler_call_details.method)
 
-    def _unary(self, handler: Any, method: str) -> grpc.RpcMethodHandler:
+    def _unary(self, handler: Any, method: str) -> Any:
         async def serve(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             async with self._call(context, method):
                 return await handler.unary_unary(_parsed(raw, handler), context)
 
         return grpc.unary_unary_rpc_method_handler(serve, None, handler.response_serializer)
 
-    def _streaming(self, handler: Any, method: str) -> grpc.RpcMethodHandler:
+    def _streaming(self, handler: Any, method: str) -> Any:
         """Writes explicitly, so that a cancelled call closes its generator at once."""
         behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
         read = _all_parsed if handler.request_streaming else _parsed
@@ -104,7 +104,9 @@ def _parsed(raw: bytes, handler: Any) -> Any:
     try:
         return handler.request_deserializer(raw)
     except DecodeError:
-        raise MalformedMessage("the request is not a valid message: broken encoding, or a string that is not UTF-8") from None
+        raise MalformedMessage(
+            "the request is not a valid message: broken encoding, or a string that is not UTF-8"
+        ) from None
 
 
 async def _all_parsed(raw: AsyncIterator[bytes], handler: Any) -> AsyncGenerator[Any, None]:
@@ -116,4 +118,3 @@ def _request_id(context: Any) -> str:
     """The caller's id, where it is fit for logs and headers."""
     sent = next((value for key, value in context.invocation_metadata() or () if key == _REQUEST_ID), "")
     return sent if isinstance(sent, str) and _USABLE_ID.fullmatch(sent) else uuid.uuid4().hex
-

@@ -100,5 +100,5 @@ def _completed(event: Completed) -> search_service_pb2.Completed:
         usage=from_usage(event.usage),
         pipeline=event.pipeline,
         revision=event.revision,
-        budget_basis=search_service_pb2.BudgetBasis.Value(f"BUDGET_BASIS_{event.basis.name}"),
+        budget_basis=f"BUDGET_BASIS_{event.basis.name}",
     )

@@ -54,9 +54,7 @@ class _Reader:
                 return _membership(message.membership, f"{field}.membership")
             case "existence":
                 return Exists(_path(message.existence.field, f"{field}.existence.field"))
-        raise InvalidRequest.of(
-            field, "has no condition: set one of and, or, not, comparison, membership, existence"
-        )
+        raise InvalidRequest.of(field, "has no condition: set one of and, or, not, comparison, membership, existence")
 
     def _all(self, message: filter_pb2.FilterList, field: str, depth: int) -> tuple[Filter, ...]:
         return tuple(

@@ -90,14 +90,12 @@ def from_citation(citation: Citation) -> passage_pb2.Citation:
 
 def from_report(report: StageReport) -> passage_pb2.StageReport:
     """How a stage fared. Without a deadline there is no budget."""
-    reason = passage_pb2.STAGE_REASON_UNSPECIFIED
-    if report.reason is not None:
-        reason = passage_pb2.StageReason.Value(f"STAGE_REASON_{report.reason.name}")
+    reason = "UNSPECIFIED" if report.reason is None else report.reason.name
     return passage_pb2.StageReport(
         stage=report.stage,
-        role=passage_pb2.StageRole.Value(f"STAGE_ROLE_{report.role.name}"),
-        outcome=passage_pb2.StageOutcome.Value(f"STAGE_OUTCOME_{report.outcome.name}"),
-        reason=reason,
+        role=f"STAGE_ROLE_{report.role.name}",
+        outcome=f"STAGE_OUTCOME_{report.outcome.name}",
+        reason=f"STAGE_REASON_{reason}",
         done_count=report.done_count,
         total_count=report.total_count,
         elapsed_duration=from_seconds(report.elapsed),
@@ -118,9 +116,9 @@ def from_usage(usage: Usage) -> passage_pb2.Usage:
     )
 
 
-def from_finish_reason(reason: FinishReason) -> passage_pb2.FinishReason:
-    """Why an answer ended."""
-    return passage_pb2.FinishReason.Value(f"FINISH_REASON_{reason.name}")
+def from_finish_reason(reason: FinishReason) -> str:
+    """Why an answer ended, by the name of the value."""
+    return f"FINISH_REASON_{reason.name}"
 
 
 def from_seconds(seconds: float) -> Duration:
@@ -202,6 +200,5 @@ def _span(span: Span) -> passage_pb2.ByteSpan:
     return passage_pb2.ByteSpan(start=span.start, end=span.end)
 
 
-def _score_kind(kind: ScoreKind) -> passage_pb2.ScoreKind:
-    name = "UNSPECIFIED" if kind is ScoreKind.NONE else kind.name
-    return passage_pb2.ScoreKind.Value(f"SCORE_KIND_{name}")
+def _score_kind(kind: ScoreKind) -> str:
+    return f"SCORE_KIND_{'UNSPECIFIED' if kind is ScoreKind.NONE else kind.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -24,8 +25,8 @@ class FieldViolation:
 class CallError(Exception):
     """A call that ended with another status than OK.
 
-    `reason` is stable and made for programs (`NOT_FOUND`); it is empty when the failure did not come from Tamis, as when
-    no server answered. `retry_after` counts seconds; None means that waiting does not help.
+    `reason` is stable and made for programs (`NOT_FOUND`); it is empty when the failure did not come from Tamis, as
+    when no server answered. `retry_after` counts seconds; None means that waiting does not help.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class CallError(Exception):
     def of(cls, error: grpc.RpcError) -> CallError:
         """Unpacks what came with a status."""
         found = cls(error.code(), error.details() or "")
-        for key, value in error.trailing_metadata() or ():
+        trailers: Any = error.trailing_metadata() or ()
+        for key, value in trailers:
             if key == "grpc-status-details-bin":
                 found._unpack(value)
         return found

@@ -1,0 +1,68 @@
+# `make help` lists the targets. PYTHON is the interpreter to begin with, VENV where everything is installed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := server plugins tests
+Q ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test test-faults lint format types imports protos check-protos check-docs docker-lint ci clean
+
+help: ## Lists the targets.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
+
+demo: $(VENV)/.installed ## Installs, serves, indexes the Python documentation, asks three questions; or yours: make demo Q="…"
+	@$(BIN)/tamis demo $(if $(Q),"$(Q)")
+
+serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
+	@$(BIN)/tamis serve
+
+test: $(VENV)/.installed-dev ## Runs every test.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## Checks style and formatting.
+	$(BIN)/ruff check $(SOURCES) clients/python
+	$(BIN)/ruff format --check $(SOURCES) clients/python
+
+format: $(VENV)/.installed-dev ## Formats the code.
+	$(BIN)/ruff check --fix $(SOURCES) clients/python
+	$(BIN)/ruff format $(SOURCES) clients/python
+
+types: $(VENV)/.installed-dev ## Checks types, strictly.
+	$(BIN)/mypy server plugins clients/python/tamis/client
+
+imports: $(VENV)/.installed-dev ## Checks who may import whom.
+	$(BIN)/lint-imports --no-cache
+
+protos: $(VENV)/.installed-dev ## Generates the Python stubs from protos/.
+	cd protos && $(abspath $(BIN))/buf lint
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=clients/python --pyi_out=clients/python \
+	  --grpc_python_out=clients/python $$(cd protos && ls tamis/v1/*.proto)
+
+check-protos: $(VENV)/.installed-dev ## Lints the protos, and compares them with the last released ones.
+	cd protos && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against baseline/tamis-v1.binpb
+	$(BIN)/python -m pytest tests/protos
+
+check-docs: $(VENV)/.installed-dev ## Checks links and examples of the documentation.
+	$(BIN)/python -m pytest tests/docs
+
+docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
+	$(BIN)/hadolint docker/Dockerfile
+
+ci: lint types imports check-protos docker-lint test ## Everything that must pass.
+
+clean: ## Removes what was installed and cached here.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Tamis needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml clients/python/pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev]'
+	@touch $@
