@@ -1,0 +1,65 @@
+"""The documentation: links lead somewhere, examples parse, commands and reasons exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from tamis import errors
+from tamis.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for page in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in ("node_modules", "build") for part in page.relative_to(ROOT).parts)
+)
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_example_can_be_parsed(page: Path) -> None:
+    for text in _blocks(page, "python"):
+        ast.parse(text)
+    for text in _blocks(page, "toml"):
+        tomllib.loads(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_command_shown_exists_with_its_options(page: Path) -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for text in _blocks(page, "console"):
+        for line in re.findall(r"^\$ tamis (.*)$", text, re.MULTILINE):
+            name, *words = line.split("|")[0].split()
+            if name.startswith("-"):
+                continue
+            assert name in commands, line
+            known = {option for parameter in commands[name].params for option in parameter.opts}
+            assert {word for word in words if re.fullmatch(r"--[a-z-]+", word)} <= known, line
+
+
+def test_the_quickstart_lists_every_reason() -> None:
+    reasons = {each.reason for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "reason")}
+    only_at_start = {errors.ConfigurationError.reason, errors.Aborted.reason}
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/quickstart.md").read_text(), re.MULTILINE))
+    assert listed == reasons - only_at_start
