@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,14 @@ class QdrantIndex:
     applied to the copy too, and the copy takes over. Neither searches nor writes ever wait for the graph.
     """
 
-    def __init__(self, directory: Path, embedder: Embedder, index_from: int, files: Executor) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        embedder: Embedder,
+        index_from: int,
+        files: Executor,
+        closed: Callable[[QdrantIndex], None],
+    ) -> None:
         """Use `open`."""
         self._directory, self._embedder, self._index_from, self._files = directory, embedder, index_from, files
         self._writing = asyncio.Lock()
@@ -45,25 +52,36 @@ class QdrantIndex:
         self._worker: Worker | None = None
         self._building: asyncio.Task[None] | None = None
         self._since_copy: list[tuple[dict[str, Any], Float32Array]] = []
-        self._closed = False
+        self._closed, self._tell_closed = False, closed
 
     @classmethod
-    async def open(cls, directory: Path, embedder: Embedder, *, index_from: int, files: Executor) -> QdrantIndex:
-        """Opens or creates. Raises `ConfigurationError` when the vectors there were made by another embedder."""
-        index = cls(directory, embedder, index_from, files)
+    async def open(
+        cls,
+        directory: Path,
+        embedder: Embedder,
+        *,
+        index_from: int,
+        files: Executor,
+        closed: Callable[[QdrantIndex], None],
+    ) -> QdrantIndex:
+        """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when the vectors there were made
+        by another embedder."""
+        index = cls(directory, embedder, index_from, files, closed)
         await index._on_files(index._prepare)
         await index._serving()
         return index
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
-        """Embeds, then writes; a passage whose vector is not finite is refused."""
-        passages = [passage for change in changes for passage in change.passages]
+        """Embeds, then writes; a passage whose vector is not finite is refused. Of several changes of one document the
+        last one counts."""
+        last = {change.document_id: change for change in changes}
+        passages = [passage for change in last.values() for passage in change.passages]
         texts = [passage.full_text for passage in passages]
         vectors = await self._embedder.embed(texts, kind=TextKind.PASSAGE, call=Call())
         if not np.isfinite(vectors).all():
             raise ValueError("the embedder returned a vector that is not finite")
         request = {
-            "documents": [change.document_id for change in changes],
+            "documents": list(last),
             "points": [_payload(passage) for passage in passages],
             "upto": upto,
         }
@@ -103,6 +121,7 @@ class QdrantIndex:
 
     async def close(self) -> None:
         self._closed = True
+        self._tell_closed(self)
         if self._building is not None:
             self._building.cancel()
             await self.built()

@@ -50,7 +50,11 @@ class QdrantRetriever(Retriever):
 
     async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
         index = await QdrantIndex.open(
-            directory, self._embedder, index_from=self._settings.index_from, files=self._files
+            directory,
+            self._embedder,
+            index_from=self._settings.index_from,
+            files=self._files,
+            closed=self._forget,
         )
         self._indexes[collection] = index
         return index
@@ -61,3 +65,6 @@ class QdrantRetriever(Retriever):
             raise NotFound("collection", query.collection)
         (vector,) = await self._embedder.embed([query.text], kind=TextKind.QUERY, call=call)
         return await index.search(vector, query.filter, limit=limit, deadline=call.deadline)
+
+    def _forget(self, closed: QdrantIndex) -> None:
+        self._indexes = {name: index for name, index in self._indexes.items() if index is not closed}

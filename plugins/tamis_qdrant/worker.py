@@ -73,13 +73,13 @@ class Shard:
                 with_payload=True,
             )
         )
-        hits = [(each.payload["p"], each.payload["v"], each.score) for each in found if each.id != _CHECKPOINT]
+        hits = [(*_identity(each.payload), each.score) for each in found if each.id != _CHECKPOINT]
         return {"hits": hits[: request["limit"]]}
 
     def checkpoint(self, _request: dict[str, Any], _vectors: np.ndarray) -> dict[str, Any]:
         """The sequence of the last `apply`."""
         found = self._edge.retrieve([_CHECKPOINT], True, False)
-        return {"checkpoint": found[0].payload["checkpoint"] if found else 0}
+        return {"checkpoint": (found[0].payload or {})["checkpoint"] if found else 0}
 
     def ids(self, request: dict[str, Any], _vectors: np.ndarray) -> dict[str, Any]:
         """A page of passage ids with versions, and where the next begins."""
@@ -87,7 +87,7 @@ class Shard:
         records, following = self._edge.scroll(
             edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True, with_vector=False)
         )
-        ids = [(each.payload["p"], each.payload["v"]) for each in records if each.id != _CHECKPOINT]
+        ids = [_identity(each.payload) for each in records if each.id != _CHECKPOINT]
         return {"ids": ids, "next": None if following is None else str(following)}
 
     def optimize(self, _request: dict[str, Any], _vectors: np.ndarray) -> dict[str, Any]:
@@ -129,13 +129,19 @@ def main() -> None:
     shard.close()
 
 
+def _identity(payload: dict[str, Any] | None) -> tuple[str, int]:
+    """The passage a point stands for: its id and document version."""
+    fields = payload or {}
+    return fields["p"], fields["v"]
+
+
 def _filter(condition: list[Any]) -> edge.Filter:
     kind, operand = condition
     if kind == "has":
         return edge.Filter(must=[edge.FieldCondition("t", match=edge.MatchAny(any=[operand]))])
     if kind == "none":
         return edge.Filter(must_not=[_filter(operand)])
-    inner = [_filter(each) for each in operand]
+    inner: list[Any] = [_filter(each) for each in operand]
     if kind == "all":
         return edge.Filter(must=inner)
     return edge.Filter(should=inner) if inner else _filter(["has", _NEVER])

@@ -31,10 +31,18 @@ class TantivyIndex:
     """Implements `tamis.stage.Index`. Searches run beside commits: each engine call is on one of two executors."""
 
     def __init__(
-        self, directory: Path, *, language: str, memory_bytes: int, reading: Executor, writing: Executor
+        self,
+        directory: Path,
+        *,
+        language: str,
+        memory_bytes: int,
+        reading: Executor,
+        writing: Executor,
+        closed: Callable[[TantivyIndex], None],
     ) -> None:
-        """Opens or creates. Raises `ConfigurationError` when what is there was made for another language or format."""
-        self._directory, self._reading, self._writing = directory, reading, writing
+        """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when what is there was made for
+        another language or format."""
+        self._directory, self._reading, self._writing, self._closed = directory, reading, writing, closed
         _check_made_for(directory, {"format": _FORMAT, "language": language})
         self._analyzer = analyzer(language)
         self._index = tantivy.Index(_schema(), path=str(directory))
@@ -53,6 +61,7 @@ class TantivyIndex:
             yield each
 
     async def close(self) -> None:
+        self._closed(self)
         await self._run(self._writing, self._close)
 
     async def drop(self) -> None:
@@ -63,9 +72,7 @@ class TantivyIndex:
         self, text: str, filter: Filter | None, *, limit: int, title_boost: float, snippet_length: int
     ) -> list[Candidate]:
         """The best passages by BM25 that may satisfy the filter; none for a text without words."""
-        return await self._run(
-            self._reading, lambda: self._search(text, filter, limit, title_boost, snippet_length)
-        )
+        return await self._run(self._reading, lambda: self._search(text, filter, limit, title_boost, snippet_length))
 
     def _apply(self, changes: Sequence[Change], upto: int) -> None:
         writer = self._open_writer()
@@ -160,7 +167,9 @@ def _check_made_for(directory: Path, settings: dict[str, object]) -> None:
     if note.exists():
         made_with = json.loads(note.read_text())
         if made_with != settings:
-            message = f"the index was made with {made_with}, the configuration asks for {settings}; use a new collection"
+            message = (
+                f"the index was made with {made_with}, the configuration asks for {settings}; use a new collection"
+            )
             raise ConfigurationError(message, path=str(directory))
         return
     directory.mkdir(parents=True, exist_ok=True)

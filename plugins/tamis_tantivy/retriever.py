@@ -60,6 +60,7 @@ class TantivyRetriever(Retriever):
             memory_bytes=self._settings.writer_memory_bytes,
             reading=self._reading,
             writing=self._writing,
+            closed=self._forget,
         )
         self._indexes[collection] = index
         return index
@@ -76,3 +77,6 @@ class TantivyRetriever(Retriever):
             title_boost=self._settings.title_boost,
             snippet_length=self._settings.snippet_length,
         )
+
+    def _forget(self, closed: TantivyIndex) -> None:
+        self._indexes = {name: index for name, index in self._indexes.items() if index is not closed}

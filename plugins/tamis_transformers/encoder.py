@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from tamis.errors import ConfigurationError
 from tamis.models import Float32Array
@@ -45,7 +47,8 @@ class Encoder:
         _check_pooling(path)
         try:
             self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-            self._model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+            with _no_progress_bar():
+                self._model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
         self.device = torch.device(_device(device))
@@ -90,7 +93,9 @@ def _check_pooling(path: Path) -> None:
     """Refuses a checkpoint whose pooling is not the mean; one that says nothing is taken to mean it."""
     pooling = path / "1_Pooling" / "config.json"
     if pooling.exists() and not _json(pooling).get("pooling_mode_mean_tokens", False):
-        raise ConfigurationError(f"the model at {path} does not pool by the mean of its tokens, which is all this plugin knows")
+        raise ConfigurationError(
+            f"the model at {path} does not pool by the mean of its tokens, which is all this plugin knows"
+        )
 
 
 def _max_tokens(path: Path, config: Any, wanted: int | None) -> int:
@@ -116,8 +121,30 @@ def _device(wanted: str) -> str:
 
 def _dtype(wanted: str, device: torch.device) -> torch.dtype:
     if wanted == "auto":
+        if device.type == "cpu":
+            return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
         return torch.float16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Where it does, bfloat16 is twice as fast as float32; where it is emulated, far slower. PyTorch tells by functions
+    it does not promise to keep."""
+    tells = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(tell() for tell in tells if tell is not None)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """A server's standard error is a log."""
+    if not transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
 
 
 def _json(path: Path) -> dict[str, Any]:

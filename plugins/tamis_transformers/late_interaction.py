@@ -45,9 +45,7 @@ class LateInteractionReranker(PointwiseReranker):
         self._embedder = embedder
         self._cache: LRUCache[bytes, Float16Array] = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
 
-    async def score(
-        self, query: Query, passages: Sequence[Passage], *, call: Call
-    ) -> AsyncIterator[tuple[int, float]]:
+    async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
         (asked,) = await self._embedder.embed_tokens([query.text], kind=TextKind.QUERY, call=call)
         texts = [passage.full_text for passage in passages]
         keys = [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts]

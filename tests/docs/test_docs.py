@@ -6,12 +6,15 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
 from tamis import errors
 from tamis.cli.app import app
+from tamis.context import Call
+from tamis.model import Passage, Query
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -63,3 +66,13 @@ def test_the_quickstart_lists_every_reason() -> None:
     only_at_start = {errors.ConfigurationError.reason, errors.Aborted.reason}
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/quickstart.md").read_text(), re.MULTILINE))
     assert listed == reasons - only_at_start
+
+
+async def test_the_plugin_in_the_documentation_reranks() -> None:
+    source = _blocks(ROOT / "docs/plugins.md", "python")[0]
+    module: dict[str, Any] = {"__name__": "documented_plugin"}
+    exec(compile(source, "docs/plugins.md", "exec", dont_inherit=True), module)
+    reranker = module["LongestFirst"](module["LongestSettings"](weight=0.5))
+    passages = [Passage(str(size), str(size), 1, "x" * size) for size in (1, 3, 2)]
+    orders = [each.order async for each in reranker.rerank(Query("q"), passages, top_n=3, call=Call())]
+    assert orders[-1] == (1, 2, 0)

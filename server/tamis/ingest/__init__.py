@@ -1,0 +1,1 @@
+"""How documents come in: readers, the division into passages."""

@@ -1,0 +1,169 @@
+"""The qdrant retriever's processes: killed ones are replaced, built graphs take over, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tamis.errors import ConfigurationError
+from tamis.testing.contract import opened
+from tamis.testing.contract.collections import Collection, passage
+from tamis.testing.embedders import HashEmbedder
+from tamis_qdrant import QdrantRetriever
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
+
+@asynccontextmanager
+async def collection(directory: Path, *, index_from: int = 10_000, size: int = 64) -> AsyncIterator[Collection]:
+    embedder = HashEmbedder(HashEmbedder.Settings(size=size))
+    async with opened(QdrantRetriever(QdrantRetriever.Settings(embedder=embedder, index_from=index_from))) as retriever:
+        index = await retriever.open_index("c", 1, directory=directory)
+        yield Collection(retriever, "c", index, await index.checkpoint())
+
+
+def processes(directory: Path) -> list[int]:
+    """The processes started on a shard under `directory`."""
+    return [pid for pid, command in _commands() if str(directory) in command]
+
+
+def _commands() -> Iterator[tuple[int, str]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                yield int(entry.name), (entry / "cmdline").read_text()
+            except OSError:
+                continue
+
+
+@linux
+async def test_a_killed_process_is_replaced_and_everything_acknowledged_is_found(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        for turn in range(5):
+            await it.put((f"d{turn}", [passage(f"d{turn}", f"turn {turn}")]))
+            (process,) = processes(tmp_path)
+            os.kill(process, signal.SIGKILL)
+            assert set(await it.held()) == {f"d{each}/0" for each in range(turn + 1)}
+            assert (await it.found(f"turn {turn}"))[0] == f"d{turn}/0"
+            assert await it.index.checkpoint() == turn + 1
+
+
+@linux
+async def test_a_process_that_died_while_nobody_asked_is_replaced(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+        for _ in range(5):
+            (process,) = processes(tmp_path)
+            _kill_and_see_dead(process)
+            assert await it.found("something") == ["0/0"]
+
+
+@linux
+async def test_requests_under_way_when_the_process_is_killed_are_answered(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write(*(f"text {number}" for number in range(50)))
+        for _ in range(3):
+            searches = [asyncio.create_task(it.found(f"text {number}")) for number in range(20)]
+            writing = asyncio.create_task(it.put(("more", [passage("more", "more")])))
+            (process,) = processes(tmp_path)
+            os.kill(process, signal.SIGKILL)
+            answers = await asyncio.gather(*searches)
+            await writing
+            assert [answer[0] for answer in answers] == [f"{number}/0" for number in range(20)]
+        assert len(await it.held()) == 51
+
+
+@linux
+async def test_no_process_outlives_its_index(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+        assert len(processes(tmp_path)) == 1
+    assert processes(tmp_path) == []
+
+
+async def test_a_graph_is_built_and_takes_over_while_searches_and_writes_go_on(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        finished = asyncio.Event()
+
+        async def search() -> int:
+            count = 0
+            while not finished.is_set():
+                assert (await it.found("word3 number3"))[0] == "d3/0"
+                count += 1
+            return count
+
+        await it.put(*_documents(0, 300))
+        assert len(_shards(tmp_path)) == 2, "the copy that is to be built"
+        searching = asyncio.create_task(search())
+        await it.put(*_documents(300, 320), ("d0", ()))
+        await it.index.built()  # type: ignore[attr-defined]
+        finished.set()
+        assert await searching > 0
+        await it.put(*_documents(320, 330))
+
+        assert _shards(tmp_path) == ["shard-2"]
+        assert set(await it.held()) == {f"d{number}/0" for number in range(1, 330)}
+        for number in range(1, 330, 7):
+            assert (await it.found(f"word{number} number{number}"))[0] == f"d{number}/0"
+        assert await it.index.checkpoint() == it.sequence
+    async with collection(tmp_path / "index", index_from=100) as it:
+        assert len(await it.held()) == 329
+
+
+@linux
+async def test_a_graph_whose_builder_is_killed_costs_nothing_but_the_graph(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        await it.put(*_documents(0, 300))
+        for process in processes(tmp_path / "index" / "shard-2"):
+            os.kill(process, signal.SIGKILL)
+        await it.put(*_documents(300, 310))
+        await it.index.built()  # type: ignore[attr-defined]
+        assert len(await it.held()) == 310
+        assert (await it.found("word305 number305"))[0] == "d305/0"
+
+
+async def test_closing_while_a_graph_is_built_loses_nothing(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        await it.put(*_documents(0, 300))
+        await it.put(*_documents(300, 310))
+    async with collection(tmp_path / "index", index_from=100) as it:
+        assert len(await it.held()) == 310
+        assert len(_shards(tmp_path)) == 1
+
+
+async def test_ids_come_in_pages_and_each_once(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", size=4) as it:
+        await it.put(*_documents(0, 2_100))
+        assert set(await it.held()) == {f"d{number}/0" for number in range(2_100)}
+
+
+async def test_vectors_of_another_embedder_are_refused(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", size=64) as it:
+        await it.write("something")
+    with pytest.raises(ConfigurationError, match="another embedder"):
+        async with collection(tmp_path / "index", size=32):
+            pass
+    async with collection(tmp_path / "index", size=64) as it:
+        assert await it.found("something") == ["0/0"]
+
+
+def _kill_and_see_dead(process: int) -> None:
+    """Without giving the loop a chance to hear of it."""
+    os.kill(process, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+
+
+def _documents(start: int, end: int) -> list[tuple[str, list]]:
+    return [(f"d{n}", [passage(f"d{n}", f"word{n} number{n}")]) for n in range(start, end)]
+
+
+def _shards(directory: Path) -> list[str]:
+    return sorted(each.name for each in (directory / "index").glob("shard-*"))

@@ -1,0 +1,112 @@
+"""What an embedder must do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tamis.context import Call, CallEnded
+from tamis.models import Embedder, EmbedsTokens, Float32Array, TextKind
+from tamis.testing.contract.collections import ODD_TEXTS, TEXTS
+from tamis.testing.contract.component import ComponentContract, law, on_its_loop, opened, over
+
+__all__ = ["EmbedderContract"]
+
+
+class EmbedderContract(ComponentContract):
+    """Of an embedder, and of its token vectors where it has them. `least_cosine` is how near a vector must be to the
+    same text's vector in another batch: half precision is allowed."""
+
+    least_cosine: ClassVar[float] = 0.999
+
+    def component(self) -> Embedder:
+        raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def vectors(self, *texts: str, kind: TextKind = TextKind.PASSAGE) -> Float32Array:
+        """The vectors of texts, checked for what holds of all vectors."""
+        vectors: Float32Array = await self.plugin.embed(texts, kind=kind, call=Call())
+        assert vectors.shape == (len(texts), self.plugin.dimensions)
+        _check_rows(vectors)
+        return vectors
+
+    def test_it_says_what_it_makes(self) -> None:
+        assert self.plugin.dimensions > 0
+        assert self.plugin.max_tokens > 0
+        assert self.plugin.fingerprint
+
+    @pytest.mark.parametrize("kind", TextKind)
+    @on_its_loop
+    async def test_vectors_have_unit_length_for_any_text(self, kind: TextKind) -> None:
+        await self.vectors(*TEXTS, *ODD_TEXTS, "", kind=kind)
+
+    @law(15)
+    @given(texts=st.lists(st.text(max_size=80), min_size=1, max_size=6))
+    @on_its_loop
+    async def test_vectors_have_unit_length_for_generated_texts(self, texts: list[str]) -> None:
+        await self.vectors(*texts)
+
+    @on_its_loop
+    async def test_no_texts_make_no_vectors(self) -> None:
+        assert (await self.vectors()).shape == (0, self.plugin.dimensions)
+
+    @on_its_loop
+    async def test_a_vector_depends_on_its_text_and_not_on_its_neighbours(self) -> None:
+        together = await self.vectors(*TEXTS, "long " * 300)
+        for row, text in enumerate(TEXTS):
+            (alone,) = await self.vectors(text)
+            assert alone @ together[row] >= self.least_cosine
+
+    @on_its_loop
+    async def test_vectors_come_in_the_order_of_their_texts(self) -> None:
+        forth, back = await self.vectors(*TEXTS), await self.vectors(*reversed(TEXTS))
+        nearest = (forth @ back.T).argmax(axis=1)
+        assert nearest.tolist() == list(reversed(range(len(TEXTS))))
+
+    @on_its_loop
+    async def test_calls_at_the_same_time_do_not_mix(self) -> None:
+        alone = await self.vectors(*TEXTS)
+        together = await asyncio.gather(*(self.vectors(text) for text in TEXTS))
+        assert ((alone * np.concatenate(together)).sum(axis=1) >= self.least_cosine).all()
+
+    @on_its_loop
+    async def test_a_very_long_text_is_cut(self) -> None:
+        await self.vectors("word " * 50_000, TEXTS[0])
+
+    @on_its_loop
+    async def test_a_call_that_is_over_is_told_so(self) -> None:
+        for call in over():
+            with pytest.raises(CallEnded):
+                await self.plugin.embed(TEXTS, kind=TextKind.PASSAGE, call=call)
+        await self.vectors(*TEXTS)
+
+    @on_its_loop
+    async def test_the_same_settings_have_the_same_fingerprint_and_the_same_vectors(self) -> None:
+        mine = await self.vectors(*TEXTS)
+        async with opened(self.component()) as other:
+            assert other.fingerprint == self.plugin.fingerprint
+            others = await other.embed(TEXTS, kind=TextKind.PASSAGE, call=Call())
+        assert ((mine * others).sum(axis=1) >= self.least_cosine).all()
+
+    @pytest.mark.parametrize("kind", TextKind)
+    @on_its_loop
+    async def test_token_vectors_have_unit_length(self, kind: TextKind) -> None:
+        if not isinstance(self.plugin, EmbedsTokens):
+            pytest.skip("gives no token vectors")
+        texts = [*TEXTS, *ODD_TEXTS, ""]
+        found = await self.plugin.embed_tokens(texts, kind=kind, call=Call())
+        assert len(found) == len(texts)
+        assert all(len(vectors) for vectors in found[: len(TEXTS)])
+        assert len({vectors.shape[1] for vectors in found}) == 1
+        for vectors in found:
+            _check_rows(vectors)
+
+
+def _check_rows(vectors: Float32Array) -> None:
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
