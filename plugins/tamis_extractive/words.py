@@ -35,8 +35,9 @@ _FUNCTION_WORDS = {
     in into is it its make me mean means my not of on one or our should so some tell than that the their them then there
     these they this those to use used using want was way we were what when where which while who whom whose why will
     with would you your""",
-    "de": """aber als am an auf aus bei bin das dass dem den der des die ein eine einem einen einer es für hat ich
-    ihr im in ist kann mit nicht oder sich sie sind so und uns von war warum was welche wer werden wie wir wird wo zu zum""",
+    "de": """aber als am an auf aus bei bin das dass dem den der des die ein eine einem einen einer es für hat
+    ich ihr im in ist kann mit nicht oder sich sie sind so und uns von war warum was welche wer werden wie wir
+    wird wo zu zum""",
     "fr": """a au aux avec ce ces comment dans de des du elle en est et eux il ils je la le les leur lui ma mais me ne
     nous on ou où par pas pour pourquoi qu que quel quelle qui quoi sa se si son sur un une vous""",
     "es": """al como con cual cuando cuál cómo de del dónde el ella en es esta este la las lo los me mi no o para pero

@@ -79,7 +79,7 @@ class Answering:
     def _resolved(self, run: StageRun, delta: AnswerDelta, passages: dict[str, Passage], length: int) -> AnswerDelta:
         kept = tuple(each for each in delta.citations if _resolves(each, passages, length))
         if len(kept) < len(delta.citations):
-            run.call.notes.append("citation that does not resolve dropped")
+            run.call.note("citation that does not resolve dropped")
         return AnswerDelta(delta.text, kept)
 
 

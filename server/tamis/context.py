@@ -70,6 +70,11 @@ class Call:
         if not self.active:
             raise CallEnded
 
+    def note(self, note: str) -> None:
+        """Adds a note, once."""
+        if note not in self.notes:
+            self.notes.append(note)
+
     def end(self) -> None:
         """Tells every holder that nobody waits any more. Idempotent."""
         self._ended.set()

@@ -90,15 +90,15 @@ class PointwiseReranker(Reranker):
         async with aclosing(self.score(query, passages, call=call)) as stream:  # type: ignore[type-var]
             async for index, score in stream:
                 if not 0 <= index < len(passages) or scores[index] is not None:
-                    _note(call, "duplicate or unknown index dropped")
+                    call.note("duplicate or unknown index dropped")
                 elif not math.isfinite(score):
-                    _note(call, "score that is not finite dropped")
+                    call.note("score that is not finite dropped")
                 else:
                     scores[index] = float(score)
                     ranked += 1
                     yield Reranking(tuple(scores), ranked)
         if ranked < len(passages):
-            _note(call, "passages left without a score")
+            call.note("passages left without a score")
 
 
 class ListwiseReranker(Reranker):
@@ -118,14 +118,9 @@ class ListwiseReranker(Reranker):
             async for proposed in stream:
                 kept = [i for i in dict.fromkeys(proposed) if 0 <= i < len(passages)]
                 if len(kept) != len(proposed):
-                    _note(call, "duplicate or unknown index dropped")
+                    call.note("duplicate or unknown index dropped")
                 missing = sorted(set(range(len(passages))) - set(kept))
                 yield Reranking(none, len(kept), (*kept, *missing))
-
-
-def _note(call: Call, note: str) -> None:
-    if note not in call.notes:
-        call.notes.append(note)
 
 
 class Index(Protocol):

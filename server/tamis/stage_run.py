@@ -181,11 +181,13 @@ class StageRun:
 
     def _checked(self, found: Sequence[Candidate], limit: int) -> list[Candidate]:
         kind = self.component.capabilities.score_kind
-        distinct = {each.passage_id: each for each in reversed(found) if each.kind is kind}
+        distinct: dict[str, Candidate] = {}
+        for each in found:
+            if each.kind is kind:
+                distinct.setdefault(each.passage_id, each)
         if len(distinct) < len(found):
-            self.call.notes.append("duplicate candidate or one of another kind of score dropped")
-        kept = [each for each in found if distinct.get(each.passage_id) is each]
-        return kept[:limit]
+            self.call.note("duplicate candidate or one of another kind of score dropped")
+        return list(distinct.values())[:limit]
 
     async def _rerankings(self, prior: Ranking, top_n: int) -> AsyncGenerator[Reranking, None]:
         reranker, query = self._as(Reranker), self.request.query

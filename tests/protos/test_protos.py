@@ -35,5 +35,7 @@ def test_the_checked_in_stubs_are_what_the_protos_generate(tmp_path: Path) -> No
     generated = {each.relative_to(tmp_path): each.read_text() for each in tmp_path.rglob("*.py*")}
     checked_in = {each.relative_to(STUBS): each.read_text() for each in (STUBS / "tamis" / "v1").glob("*_pb2*")}
     if generated != checked_in:
-        stale = sorted(str(each) for each in generated.keys() | checked_in.keys() if generated.get(each) != checked_in.get(each))
+        stale = sorted(
+            str(each) for each in generated.keys() | checked_in.keys() if generated.get(each) != checked_in.get(each)
+        )
         pytest.fail(f"run `make protos`: {', '.join(stale)}")

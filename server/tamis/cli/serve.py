@@ -61,7 +61,11 @@ async def _serve(config: Config) -> None:
 def configure_logs(log_format: LogFormat) -> None:
     """Sends log lines to standard error: colours for a terminal, JSON for everything else."""
     is_console = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
-    renderer = structlog.dev.ConsoleRenderer() if is_console else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if is_console
+        else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -1,0 +1,228 @@
+"""Plugins for tests: instant and without weights, and as badly behaved as they are told to be."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+import threading
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tamis.component import Capabilities, Settings
+from tamis.context import Call
+from tamis.errors import NotFound
+from tamis.filters import Operator
+from tamis.generator import AnswerDelta, ContextBuilder, Generator
+from tamis.model import Candidate, Change, Citation, FinishReason, Hit, Passage, Query, ScoreKind, Span
+from tamis.stage import Index, PointwiseReranker, Retriever
+
+__all__ = [
+    "SECRET",
+    "Behaviour",
+    "FirstHits",
+    "MemoryRetriever",
+    "QuotingGenerator",
+    "Trace",
+    "WordReranker",
+    "trace",
+]
+
+SECRET = "the password is hunter2"
+"""What misbehaving plugins put into their exceptions, and nobody outside the log may read."""
+
+Behaviour = Literal[
+    "ok", "raises", "raises_midway", "never_returns", "blocks", "nan", "too_few", "duplicates", "unknown", "no_finish"
+]
+
+
+class Trace:
+    """What the plugins of this module did, and the gate that the blocking ones wait at. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        """Items that any plugin began to work on."""
+        self.entered = threading.Event()
+        self.left = threading.Event()
+        self.gate = threading.Event()
+
+    def reset(self) -> None:
+        """Forgets, and lets everyone through who is still held up."""
+        self.gate.set()
+        self.__init__()  # type: ignore[misc]
+
+
+trace = Trace()
+"""The one trace of this process."""
+
+
+class FakeSettings(Settings):
+    """`seconds` is how long each item takes."""
+
+    behaviour: Behaviour = "ok"
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+
+
+class _Misbehaving:
+    """What all of them can do wrong before they do anything else."""
+
+    settings: FakeSettings
+
+    async def _begin(self, *, midway: bool = False) -> None:
+        trace.entered.set()
+        match self.settings.behaviour:
+            case "raises" if not midway:
+                raise RuntimeError(SECRET)
+            case "raises_midway" if midway:
+                raise RuntimeError(SECRET)
+            case "never_returns":
+                await asyncio.Event().wait()
+            case "blocks" if not midway:
+                trace.gate.wait(60)
+
+    async def _work(self, call: Call) -> None:
+        call.check()
+        trace.begun += 1
+        if self.settings.seconds:
+            await asyncio.sleep(self.settings.seconds)
+
+
+class MemoryIndex:
+    """Implements `tamis.stage.Index` in memory: after a restart the journal fills it again."""
+
+    def __init__(self) -> None:
+        self.passages: dict[str, Passage] = {}
+        self._upto = 0
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        for change in changes:
+            gone = [key for key, each in self.passages.items() if each.document_id == change.document_id]
+            for key in gone:
+                del self.passages[key]
+            self.passages.update({each.id: each for each in change.passages})
+        self._upto = upto
+
+    async def checkpoint(self) -> int:
+        return self._upto
+
+    async def ids(self) -> AsyncIterator[tuple[str, int]]:
+        for each in self.passages.values():
+            yield each.id, each.document_version
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    async def drop(self) -> None:
+        self.passages.clear()
+
+
+class MemoryRetriever(_Misbehaving, Retriever):
+    """Counts the words that query and passage share; ignores filters, which the server checks again."""
+
+    Settings = FakeSettings
+    capabilities = Capabilities(score_kind=ScoreKind.BM25, filter_operators=frozenset(Operator))
+
+    def __init__(self, settings: FakeSettings) -> None:
+        super().__init__(settings)
+        self._indexes: dict[str, MemoryIndex] = {}
+
+    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+        self._indexes[collection] = MemoryIndex()
+        return self._indexes[collection]
+
+    async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
+        await self._begin()
+        await self._work(call)
+        if query.collection not in self._indexes:
+            raise NotFound("collection", query.collection)
+        passages = self._indexes[query.collection].passages.values()
+        scored = [(_overlap(query.text, each), each) for each in passages]
+        found = sorted(((score, each) for score, each in scored if score), key=lambda pair: (-pair[0], pair[1].id))
+        candidates = [Candidate(each.id, each.document_version, score, ScoreKind.BM25) for score, each in found]
+        match self.settings.behaviour:
+            case "duplicates":
+                candidates = [each for each in candidates for _ in range(2)]
+            case "unknown":
+                candidates.insert(0, Candidate("nobody#0", 1, 99.0, ScoreKind.BM25))
+        return candidates[:limit]
+
+
+class WordReranker(_Misbehaving, PointwiseReranker):
+    """Scores by the words that query and passage share, one passage at a time."""
+
+    Settings = FakeSettings
+    capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
+
+    async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
+        try:
+            await self._begin()
+            count = len(passages) // 2 if self.settings.behaviour == "too_few" else len(passages)
+            for index in range(count):
+                await self._work(call)
+                for each in self._scores(index, _overlap(query.text, passages[index])):
+                    yield each
+                if index == len(passages) // 2:
+                    await self._begin(midway=True)
+        finally:
+            trace.left.set()
+
+    def _scores(self, index: int, score: float) -> list[tuple[int, float]]:
+        match self.settings.behaviour:
+            case "nan":
+                return [(index, math.nan)]
+            case "duplicates":
+                return [(index, score), (index, -1.0)]
+            case "unknown":
+                return [(index + 1_000, 99.0), (index, score)]
+        return [(index, score)]
+
+
+class FirstHits(_Misbehaving, ContextBuilder):
+    """Chooses the first two hits."""
+
+    Settings = FakeSettings
+
+    async def build(self, query: Query, hits: Sequence[Hit], *, call: Call) -> Sequence[Hit]:
+        await self._begin()
+        await self._work(call)
+        return hits[:2]
+
+
+class QuotingGenerator(_Misbehaving, Generator):
+    """Quotes the passages it is given, one a delta, each with a citation."""
+
+    Settings = FakeSettings
+
+    async def answer(self, query: Query, context: Sequence[Hit], *, call: Call) -> AsyncIterator[AnswerDelta]:
+        try:
+            await self._begin()
+            length = 0
+            for place, hit in enumerate(context):
+                await self._work(call)
+                if place:
+                    await self._begin(midway=True)
+                delta = self._quoted(hit.passage, length)
+                length += len(delta.text.encode())
+                yield delta
+            if self.settings.behaviour != "no_finish":
+                yield AnswerDelta(finish_reason=FinishReason.ANSWERED)
+        finally:
+            trace.left.set()
+
+    def _quoted(self, passage: Passage, start: int) -> AnswerDelta:
+        text = f"{passage.text}\n"
+        answer_span = Span(start, start + len(passage.text.encode()))
+        document_span = passage.span.shifted(1_000) if self.settings.behaviour == "unknown" else passage.span
+        citation = Citation(answer_span, passage.id, passage.document_id, passage.document_version, document_span)
+        return AnswerDelta(text, (citation,))
+
+
+def _overlap(query: str, passage: Passage) -> float:
+    return float(len(_words(query) & _words(passage.full_text)))
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))

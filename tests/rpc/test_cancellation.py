@@ -1,0 +1,70 @@
+"""After a client has gone, nothing more is begun for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from real_server import Client, Servers, fakes
+
+from tamis.testing.plugins import trace
+from tamis.v1 import passage_pb2, search_service_pb2
+
+MANY = {f"d{number}": f"sauce number {number}" for number in range(300)}
+
+
+async def _cancelled_after_first(client: Client, request: search_service_pb2.StreamSearchRequest, kind: str) -> None:
+    call = client.searches.StreamSearch(request, timeout=60)
+    async for event in call:
+        if event.WhichOneof("event") == kind:
+            break
+    call.cancel()
+    assert await asyncio.to_thread(trace.left.wait, 20)
+
+
+async def test_after_a_cancellation_the_reranker_begins_no_further_passage(servers: Servers) -> None:
+    async with servers.start(fakes("words % 300 >> rank", rank="seconds = 0.01")) as client:
+        await client.fill(MANY)
+        request = search_service_pb2.StreamSearchRequest(collection="docs", query="sauce")
+        await _cancelled_after_first(client, request, "hits_revised")
+        begun = trace.begun
+        assert begun < len(MANY)
+        assert (await client.search("sauce", "more")).hits
+    assert trace.begun == begun + 1
+
+
+async def test_after_a_cancellation_the_generator_writes_no_further_word(servers: Servers) -> None:
+    async with servers.start(fakes("words % 5 >> answer", answer="seconds = 0.2")) as client:
+        await client.fill()
+        request = search_service_pb2.StreamSearchRequest(collection="docs", query="a smooth sauce")
+        await _cancelled_after_first(client, request, "answer_delta")
+        begun = trace.begun
+        assert (await client.search("sauce", "more")).hits
+    assert trace.begun == begun + 1
+
+
+async def test_a_cancelled_unary_call_ends_its_stages(servers: Servers) -> None:
+    async with servers.start(fakes("words >> rank", rank='behaviour = "never_returns"')) as client:
+        await client.fill()
+        trace.entered.clear()
+        request = search_service_pb2.SearchRequest(collection="docs", query="a smooth sauce", pipeline="rank")
+        passages = [passage_pb2.Passage(id="a", text="sauce")]
+        request_rerank = search_service_pb2.RerankRequest(query=request.query, passages=passages, pipeline="rank")
+        call = client.searches.Rerank(request_rerank, timeout=60)
+        running = asyncio.ensure_future(call)
+        assert await asyncio.to_thread(trace.entered.wait, 20)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert await asyncio.to_thread(trace.left.wait, 20)
+
+
+async def test_a_client_that_vanishes_ends_its_stages(servers: Servers) -> None:
+    async with servers.start(fakes("words % 300 >> rank", rank="seconds = 0.01")) as client:
+        await client.fill(MANY)
+        request = search_service_pb2.StreamSearchRequest(collection="docs", query="sauce")
+        call = client.searches.StreamSearch(request, timeout=60)
+        await call.read()
+        await client.channel.close()
+        assert await asyncio.to_thread(trace.left.wait, 20)
+    assert trace.begun < len(MANY)

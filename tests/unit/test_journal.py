@@ -1,0 +1,176 @@
+"""The document log."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tamis.errors import AlreadyExists, ConfigurationError, NotFound
+from tamis.ingest.passages import split
+from tamis.journal import Changes, Delete, Journal, Mutation, Upsert
+from tamis.model import Document, Passage
+from tamis.testing.strategies import documents
+
+BATCHES = st.lists(
+    st.lists(st.one_of(documents(), st.sampled_from("abc")), min_size=1, max_size=4), min_size=1, max_size=5
+)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    opened = await Journal.open(tmp_path / "journal.sqlite")
+    await opened.create_collection("docs")
+    yield opened
+    await opened.close()
+
+
+def _upsert(document: Document) -> Upsert:
+    return Upsert(document, split(document))
+
+
+async def _replayed(journal: Journal, after: int = 0, limit: int = 512) -> tuple[dict[str, tuple[Passage, ...]], int]:
+    """What an index that follows from `after` holds in the end, and how far it got."""
+    held: dict[str, tuple[Passage, ...]] = {}
+    while True:
+        page: Changes = await journal.changes("docs", after=after, limit=limit)
+        if page.upto == after:
+            return held, after
+        for change in page.changes:
+            assert after < change.sequence <= page.upto
+            held.pop(change.document_id, None)
+            if change.passages:
+                held[change.document_id] = change.passages
+        after = page.upto
+
+
+@given(batches=BATCHES, limit=st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+async def test_whoever_replays_the_journal_ends_with_what_was_written(
+    batches: list[list[Document | str]], limit: int
+) -> None:
+    folder = tempfile.TemporaryDirectory()
+    journal = await Journal.open(Path(folder.name) / "journal.sqlite")
+    try:
+        await journal.create_collection("docs")
+        expected: dict[str, Document] = {}
+        for batch in batches:
+            mutations: list[Mutation] = [Delete(each) if isinstance(each, str) else _upsert(each) for each in batch]
+            await journal.write("docs", mutations)
+            for each in batch:
+                if isinstance(each, str):
+                    expected.pop(each, None)
+                else:
+                    expected[each.id] = each
+        held, upto = await _replayed(journal, limit=limit)
+        assert upto == (await journal.collection("docs")).last_sequence
+        assert {key: [each.text for each in passages] for key, passages in held.items()} == {
+            key: texts for key, each in expected.items() if (texts := [part.text for part in split(each)])
+        }
+        kept = await journal.documents("docs", limit=100)
+        assert [each.id for each in kept] == sorted(expected)
+        assert [each.metadata for each in kept] == [expected[each.id].metadata for each in kept]
+    finally:
+        await journal.close()
+        folder.cleanup()
+
+
+async def test_a_document_written_again_unchanged_costs_nothing(journal: Journal) -> None:
+    document = Document("a", "text", "title", {"n": 1})
+    first = await journal.write("docs", [_upsert(document)])
+    again = await journal.write("docs", [_upsert(document)])
+    assert (first.written_count, again.written_count, again.unchanged_count) == (1, 0, 1)
+    assert again.sequence == first.sequence == (await journal.collection("docs")).last_sequence
+
+
+async def test_a_change_of_metadata_alone_is_a_new_version(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", "text", "", {"n": 1}))])
+    await journal.write("docs", [_upsert(Document("a", "text", "", {"n": 1.0}))])
+    assert (await journal.document("docs", "a")).version == 2
+
+
+async def test_passages_of_a_superseded_version_are_not_given_out(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", "old"))])
+    await journal.write("docs", [_upsert(Document("a", "new"))])
+    found = await journal.passages("docs", [("a#0", 1), ("a#0", 2), ("b#0", 1)])
+    assert [each.text for each in found.values()] == ["new"]
+    assert await journal.passages("docs", [("a#0", 1)]) == {}
+
+
+async def test_counts_follow_every_change(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", "x")), _upsert(Document("b", "y"))])
+    await journal.write("docs", [Delete("a"), Delete("never")])
+    known = await journal.collection("docs")
+    assert (known.document_count, known.passage_count, known.last_sequence) == (1, 1, 3)
+
+
+async def test_writes_at_the_same_time_get_dense_sequences(journal: Journal) -> None:
+    writes = [journal.write("docs", [_upsert(Document(f"d{number}", "text"))]) for number in range(50)]
+    written = await asyncio.gather(*writes)
+    assert sorted(each.sequence for each in written) == list(range(1, 51))
+
+
+async def test_a_write_that_fails_does_not_fail_its_neighbours(journal: Journal) -> None:
+    outcomes = await asyncio.gather(
+        journal.write("docs", [_upsert(Document("a", "x"))]),
+        journal.write("nowhere", [_upsert(Document("b", "x"))]),
+        journal.write("docs", [_upsert(Document("c", "x"))]),
+        return_exceptions=True,
+    )
+    assert [type(each).__name__ for each in outcomes] == ["Written", "NotFound", "Written"]
+
+
+async def test_two_collections_do_not_mix(journal: Journal) -> None:
+    await journal.create_collection("other")
+    await journal.write("docs", [_upsert(Document("a", "ours"))])
+    await journal.write("other", [_upsert(Document("a", "theirs"))])
+    assert (await journal.document("docs", "a")).text == "ours"
+    await journal.delete_collection("other")
+    assert (await journal.document("docs", "a")).text == "ours"
+    with pytest.raises(NotFound):
+        await journal.document("other", "a")
+
+
+async def test_a_collection_created_again_is_empty_and_another_incarnation(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", "x"))])
+    before = await journal.collection("docs")
+    await journal.delete_collection("docs")
+    after = await journal.create_collection("docs")
+    assert after.incarnation != before.incarnation
+    assert await journal.documents("docs", limit=10) == []
+    with pytest.raises(AlreadyExists):
+        await journal.create_collection("docs")
+
+
+async def test_pages_go_on_where_the_last_one_ended(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document(each, "x")) for each in "cab"])
+    first = await journal.documents("docs", limit=2)
+    rest = await journal.documents("docs", limit=2, after=first[-1].id)
+    assert [each.id for each in (*first, *rest)] == ["a", "b", "c"]
+
+
+async def test_what_was_acknowledged_is_there_after_opening_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = await Journal.open(path)
+    await journal.create_collection("docs")
+    await journal.write("docs", [_upsert(Document("a", "Grüße 𝄞\x00"))])
+    await journal.close()
+    again = await Journal.open(path)
+    assert (await again.document("docs", "a")).text == "Grüße 𝄞\x00"
+    await again.close()
+
+
+async def test_a_second_process_is_refused(journal: Journal, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="another process"):
+        await Journal.open(tmp_path / "journal.sqlite")
+
+
+async def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.sqlite").write_bytes(b"not a database, by any stretch of the imagination" * 100)
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        await Journal.open(tmp_path / "journal.sqlite")

@@ -1,0 +1,120 @@
+"""The loop that stages run on can be left at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+import pytest
+
+from tamis.stage_loop import StageLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[StageLoop]:
+    running = StageLoop()
+    running.start()
+    yield running
+    running.close()
+
+
+async def test_work_runs_on_another_thread_and_returns(loop: StageLoop) -> None:
+    async def work() -> str:
+        return threading.current_thread().name
+
+    assert await loop.run(work) == "tamis-stages"
+
+
+async def test_an_error_reaches_whoever_waits(loop: StageLoop) -> None:
+    async def work() -> None:
+        raise LookupError("there")
+
+    with pytest.raises(LookupError, match="there"):
+        await loop.run(work)
+
+
+async def test_leaving_cancels_the_work(loop: StageLoop) -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.ensure_future(loop.run(work))
+    await asyncio.to_thread(started.wait)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await asyncio.to_thread(ended.wait, 10)
+
+
+async def test_a_blocked_loop_can_be_left(loop: StageLoop) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    async def block() -> None:
+        started.set()
+        release.wait()
+
+    waiting = asyncio.ensure_future(loop.run(block))
+    await asyncio.to_thread(started.wait)
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await waiting
+    finally:
+        release.set()
+
+
+async def test_a_stream_hands_over_every_item_in_order(loop: StageLoop) -> None:
+    async def numbers() -> AsyncGenerator[int, None]:
+        for number in range(200):
+            yield number
+
+    assert [each async for each in loop.stream(numbers)] == list(range(200))
+
+
+async def test_a_stream_stays_within_its_lead(loop: StageLoop) -> None:
+    produced = 0
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        nonlocal produced
+        for number in range(100):
+            produced += 1
+            yield number
+
+    async with aclosing(loop.stream(numbers, ahead=4)) as stream:
+        await anext(stream)
+        assert produced <= 8
+
+
+async def test_closing_a_stream_closes_its_source(loop: StageLoop) -> None:
+    closed = threading.Event()
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(0)
+        finally:
+            closed.set()
+
+    async with aclosing(loop.stream(numbers)) as stream:
+        await anext(stream)
+    assert await asyncio.to_thread(closed.wait, 10)
+
+
+async def test_an_error_in_a_stream_comes_after_its_items(loop: StageLoop) -> None:
+    async def numbers() -> AsyncGenerator[int, None]:
+        yield 1
+        raise LookupError("there")
+
+    found = []
+    with pytest.raises(LookupError):
+        async for each in loop.stream(numbers):
+            found.append(each)
+    assert found == [1]
