@@ -65,8 +65,8 @@ class CallFailed(Exception):
 class Client:
     """The stubs, and the calls that most tests make. Raises `CallFailed`."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self.channel = channel
+    def __init__(self, channel: grpc.aio.Channel, address: str) -> None:
+        self.channel, self.address = channel, address
         self.index = index_service_pb2_grpc.IndexServiceStub(channel)
         self.searches = search_service_pb2_grpc.SearchServiceStub(channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
@@ -144,7 +144,7 @@ class Servers:
             running(parse(f"[server]\n{lines}\n{stages}")) as server_running,
             grpc.aio.insecure_channel(server_running.address, options=options) as channel,
         ):
-            yield Client(channel)
+            yield Client(channel, server_running.address)
 
 
 def fakes(pipeline: str = "words % 50 >> rank >> answer", **behaviours: str) -> str:

@@ -60,9 +60,8 @@ class LateInteractionReranker(PointwiseReranker):
             yield index, max_sim(asked, known.astype(np.float32))
         async for place, vectors in self._vectors([texts[index] for index in missing], call):
             index = missing[place]
-            self._remember(keys[index], vectors)
             call.usage.pair_count += 1
-            yield index, max_sim(asked, vectors)
+            yield index, max_sim(asked, self._remembered(keys[index], vectors))
 
     async def _vectors(self, texts: Sequence[str], call: Call) -> AsyncIterator[tuple[int, Float32Array]]:
         """As they come where the embedder streams, so that a deadline keeps what is done; else all at once."""
@@ -74,10 +73,12 @@ class LateInteractionReranker(PointwiseReranker):
             for place, vectors in enumerate(await self._embedder.embed_tokens(texts, kind=TextKind.PASSAGE, call=call)):
                 yield place, vectors
 
-    def _remember(self, key: bytes, vectors: Float32Array) -> None:
+    def _remembered(self, key: bytes, vectors: Float32Array) -> Float32Array:
+        """As they will come back from the cache, so that a score does not depend on what was asked before."""
         kept = vectors.astype(np.float16)
         if kept.nbytes <= self._cache.maxsize:
             self._cache[key] = kept
+        return kept.astype(np.float32)
 
 
 def max_sim(query: Float32Array, passage: Float32Array) -> float:

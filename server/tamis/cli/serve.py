@@ -61,11 +61,9 @@ async def _serve(config: Config) -> None:
 def configure_logs(log_format: LogFormat) -> None:
     """Sends log lines to standard error: colours for a terminal, JSON for everything else."""
     is_console = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
-    renderer = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if is_console
-        else structlog.processors.JSONRenderer()
-    )
+    plain = structlog.dev.plain_traceback  # the prettier ones print local variables, queries and texts among them
+    console = structlog.dev.ConsoleRenderer(exception_formatter=plain)
+    renderer = console if is_console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

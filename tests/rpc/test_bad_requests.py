@@ -1,0 +1,226 @@
+"""Each bad input gets the right status, one ErrorInfo and the field to blame; the next request works."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from real_server import CallFailed, Client, Servers, fakes
+
+from tamis.v1 import filter_pb2, index_service_pb2, passage_pb2, search_service_pb2, value_pb2
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+Value = value_pb2.Value
+
+
+def _compare(field: str = "f", operator: Any = "COMPARISON_OPERATOR_EQUAL", **value: Any) -> filter_pb2.Filter:
+    comparison = filter_pb2.Comparison(field=field, operator=operator, value=Value(**value))
+    return filter_pb2.Filter(comparison=comparison)
+
+
+def _nested(depth: int) -> filter_pb2.Filter:
+    found = _compare(int_value=1)
+    for _ in range(depth):
+        found = filter_pb2.Filter(**{"not": found})
+    return found
+
+
+SEARCHES: list[tuple[dict[str, Any], grpc.StatusCode, str]] = [
+    ({"query": ""}, INVALID, "query"),
+    ({"query": " \n\t"}, INVALID, "query"),
+    ({"query": "x" * 10_001}, INVALID, "query"),
+    ({"collection": ""}, INVALID, "collection"),
+    ({"collection": "No such name"}, INVALID, "collection"),
+    ({"collection": "nowhere"}, NOT_FOUND, "collection"),
+    ({"pipeline": "nothing"}, NOT_FOUND, "pipeline"),
+    ({"pipeline": "words >> nothing"}, INVALID, "pipeline"),
+    ({"pipeline": "words >>"}, INVALID, "pipeline"),
+    ({"pipeline": "(" * 5_000}, INVALID, "pipeline"),
+    ({"pipeline": "rank-only"}, INVALID, "pipeline"),
+    ({"page_size": -1}, INVALID, "page_size"),
+    ({"page_size": -(2**31)}, INVALID, "page_size"),
+    ({"filter": filter_pb2.Filter()}, INVALID, "filter"),
+    ({"filter": _compare(field="")}, INVALID, "filter.comparison.field"),
+    ({"filter": _compare(field="a..b", int_value=1)}, INVALID, "filter.comparison.field"),
+    ({"filter": _compare(field="a\\", int_value=1)}, INVALID, "filter.comparison.field"),
+    ({"filter": _compare()}, INVALID, "filter.comparison.value"),
+    ({"filter": _compare(operator=0, int_value=1)}, INVALID, "filter.comparison.operator"),
+    ({"filter": _compare(operator=99, int_value=1)}, INVALID, "filter.comparison.operator"),
+    ({"filter": _compare(double_value=math.nan)}, INVALID, "filter.comparison.value"),
+    (
+        {"filter": _compare(operator="COMPARISON_OPERATOR_LESS", bool_value=True)},
+        INVALID,
+        "filter.comparison.value",
+    ),
+    ({"filter": _compare(list_value=value_pb2.ListValue())}, INVALID, "filter.comparison.value"),
+    ({"filter": _nested(20)}, INVALID, "filter" + ".not" * 16),
+    (
+        {"filter": filter_pb2.Filter(**{"and": filter_pb2.FilterList(filters=[_compare(int_value=1), _compare()])})},
+        INVALID,
+        "filter.and.filters[1].comparison.value",
+    ),
+    (
+        {"filter": filter_pb2.Filter(**{"or": filter_pb2.FilterList(filters=[_compare(int_value=1)] * 1_000)})},
+        INVALID,
+        "filter",
+    ),
+]
+
+RANK_ONLY = '[pipelines.rank-only]\nexpression = "rank"\n'
+
+
+@pytest.mark.parametrize(("fields", "code", "field"), SEARCHES)
+async def test_a_bad_search_is_refused_with_the_field_to_blame(
+    servers: Servers, fields: dict[str, Any], code: grpc.StatusCode, field: str
+) -> None:
+    arguments: dict[str, Any] = {"query": "sauce", "collection": "docs", **fields}
+    async with servers.start(fakes() + RANK_ONLY) as client:
+        await client.fill()
+        for call in (client.search, client.events):
+            with pytest.raises(CallFailed) as caught:
+                await call(**arguments)
+            assert caught.value.code is code
+            assert list(caught.value.violations) == [field]
+            assert caught.value.violations[field]
+        assert (await client.search("sauce")).hits
+
+
+async def test_a_limit_beyond_the_most_is_cut(servers: Servers) -> None:
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        assert (await client.search("sauce", page_size=2**31 - 1)).hits
+
+
+@pytest.mark.parametrize("raw", [b"\x0a\x02\xff\xfe", b"\x12\x03\xed\xa0\x80", b"\x0a\xff", b"\xff" * 50])
+async def test_bytes_that_are_no_message_are_refused(servers: Servers, raw: bytes) -> None:
+    """Malformed UTF-8, a lone surrogate, a length beyond the end, noise."""
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        for method in ("Search", "Retrieve", "Rerank"):
+            with pytest.raises(CallFailed) as caught:
+                await client.call(client.channel.unary_unary(f"/tamis.v1.SearchService/{method}")(raw))
+            assert (caught.value.code, caught.value.reason) == (INVALID, "MALFORMED_MESSAGE")
+        with pytest.raises(CallFailed) as caught:
+            stream = client.channel.unary_stream("/tamis.v1.SearchService/StreamSearch")(raw)
+            [each async for each in client.stream(stream)]
+        assert caught.value.reason == "MALFORMED_MESSAGE"
+        assert (await client.search("sauce")).hits
+
+
+def _document(id: str = "a", text: str = "text", **fields: Any) -> passage_pb2.Document:
+    return passage_pb2.Document(id=id, text=text, **fields)
+
+
+def _deep(depth: int) -> value_pb2.Value:
+    found = Value(int_value=1)
+    for _ in range(depth):
+        found = Value(list_value=value_pb2.ListValue(values=[found]))
+    return found
+
+
+DOCUMENTS: list[tuple[list[passage_pb2.Document], str]] = [
+    ([], "documents"),
+    ([_document(str(number)) for number in range(1_001)], "documents"),
+    ([_document("")], "documents[0].id"),
+    ([_document("a"), _document("b" * 513)], "documents[1].id"),
+    ([_document("a\x00b")], "documents[0].id"),
+    ([_document("a"), _document("b"), _document("a")], "documents[2].id"),
+    ([_document(text=" \n")], "documents[0].text"),
+    ([_document(text="x" * (50 << 20))], "documents[0].text"),
+    ([_document(title="é" * 2_049)], "documents[0].title"),
+    ([_document(metadata={"f": Value()})], 'documents[0].metadata["f"]'),
+    ([_document(metadata={"": Value(int_value=1)})], "documents[0].metadata"),
+    ([_document(metadata={"f": Value(double_value=math.nan)})], 'documents[0].metadata["f"]'),
+    ([_document(metadata={"f": Value(double_value=-math.inf)})], 'documents[0].metadata["f"]'),
+    ([_document(metadata={"f": Value(timestamp_value=Timestamp(seconds=10**13))})], 'documents[0].metadata["f"]'),
+    ([_document(metadata={"f": _deep(17)})], 'documents[0].metadata["f"]' + "[0]" * 16),
+    ([_document(metadata={"f": Value(string_value="x" * 70_000)})], "documents[0].metadata"),
+]
+
+
+@pytest.mark.parametrize(("documents", "field"), DOCUMENTS, ids=[field for _, field in DOCUMENTS])
+async def test_a_bad_batch_is_refused_whole(
+    servers: Servers, documents: list[passage_pb2.Document], field: str
+) -> None:
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        with pytest.raises(CallFailed) as caught:
+            await client.write(documents)
+        assert caught.value.code is INVALID
+        assert list(caught.value.violations) == [field]
+        known = await client.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="docs"))
+        assert known.collection.last_sequence == 5
+        assert (await client.write([_document("next")]))[0].sequence == 6
+
+
+async def test_a_message_beyond_the_servers_limit_is_refused_and_the_next_call_works(servers: Servers) -> None:
+    async with servers.start(fakes(), max_message_bytes=1 << 20) as client:
+        await client.fill()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.searches.Search(search_service_pb2.SearchRequest(query="x" * (2 << 20)))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await client.search("sauce")).hits
+
+
+PASSAGE = passage_pb2.Passage(id="a", text="sauce")
+RERANKS: list[tuple[dict[str, Any], str]] = [
+    ({"query": ""}, "query"),
+    ({"passages": [PASSAGE, PASSAGE]}, "passages[1].id"),
+    ({"passages": [passage_pb2.Passage(text="sauce")]}, "passages[0].id"),
+    ({"passages": [passage_pb2.Passage(id="a")]}, "passages[0].text"),
+    ({"passages": [passage_pb2.Passage(id="a", text="x" * (1 << 20 | 1))]}, "passages[0].text"),
+    (
+        {"passages": [passage_pb2.Passage(id="a", text="é", document_span=passage_pb2.ByteSpan(start=3, end=4))]},
+        "passages[0].document_span",
+    ),
+    (
+        {"passages": [passage_pb2.Passage(id="a", text="e", document_span=passage_pb2.ByteSpan(start=-1, end=0))]},
+        "passages[0].document_span",
+    ),
+    ({"page_size": -5}, "page_size"),
+    ({"pipeline": "words"}, "pipeline"),
+    ({"pipeline": "answer"}, "pipeline"),
+]
+
+
+@pytest.mark.parametrize(("fields", "field"), RERANKS)
+async def test_a_bad_rerank_is_refused_with_the_field_to_blame(
+    servers: Servers, fields: dict[str, Any], field: str
+) -> None:
+    async with servers.start(fakes()) as client:
+        request = search_service_pb2.RerankRequest(**{"query": "sauce", "passages": [PASSAGE], **fields})
+        await _refused(client, client.searches.Rerank(request), field)
+
+
+async def _refused(client: Client, awaited: Any, field: str) -> None:
+    with pytest.raises(CallFailed) as caught:
+        await client.call(awaited)
+    assert caught.value.code is INVALID
+    assert list(caught.value.violations) == [field]
+
+
+async def test_bad_requests_to_the_index_are_refused_with_the_field_to_blame(servers: Servers) -> None:
+    pb = index_service_pb2
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        index = client.index
+        for awaited, field in (
+            (index.CreateCollection(pb.CreateCollectionRequest(collection="Docs")), "collection"),
+            (index.CreateCollection(pb.CreateCollectionRequest(collection="x" * 64)), "collection"),
+            (index.ListCollections(pb.ListCollectionsRequest(page_size=-1)), "page_size"),
+            (index.ListCollections(pb.ListCollectionsRequest(page_token="%%%")), "page_token"),
+            (index.GetDocument(pb.GetDocumentRequest(collection="docs")), "document_id"),
+            (index.ListDocuments(pb.ListDocumentsRequest(collection="docs", page_token="é")), "page_token"),
+            (index.DeleteDocuments(pb.DeleteDocumentsRequest(collection="docs")), "document_ids"),
+            (
+                index.DeleteDocuments(pb.DeleteDocumentsRequest(collection="docs", document_ids=["a", "a"])),
+                "document_ids[1]",
+            ),
+            (index.WaitIndexed(pb.WaitIndexedRequest(collection="docs", sequence=-1)), "sequence"),
+            (index.WaitIndexed(pb.WaitIndexedRequest(collection="docs", sequence=99)), "sequence"),
+        ):
+            await _refused(client, awaited, field)
