@@ -12,7 +12,7 @@ help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
 
 demo: $(VENV)/.installed ## Installs, serves, indexes the Python documentation, asks three questions; or yours: make demo Q="…"
-	@$(BIN)/tamis demo $(if $(Q),"$(Q)")
+	@$(BIN)/tamis demo --data-directory .demo $(if $(Q),"$(Q)")
 
 serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 	@$(BIN)/tamis serve
@@ -52,7 +52,7 @@ docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 ci: lint types imports check-protos docker-lint test ## Everything that must pass.
 
 clean: ## Removes what was installed and cached here.
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
