@@ -17,6 +17,7 @@ __all__ = ["Chain", "Cut", "Expression", "Join", "Leaf", "Prior", "leaves", "par
 
 MOST_CHARACTERS = 4_096
 DEEPEST = 32
+MOST_CUTS = 128
 LARGEST_LIMIT = 100_000
 
 _GRAMMAR = r"""
@@ -228,11 +229,13 @@ _EXPECTED = {"NAME": "a stage", "LIMIT": "a number", "LPAR": "`(`", "RPAR": "`)`
 
 
 def _check_size(text: str, field: str) -> None:
-    depth = 0
+    depth = cuts = 0
     for column, character in enumerate(text, 1):
         depth += {"(": 1, ")": -1}.get(character, 0)
-        if column > MOST_CHARACTERS or depth > DEEPEST or text.count("%") > MOST_CHARACTERS // 8:
-            message = f"too long or too deep: at most {MOST_CHARACTERS:,} characters and {DEEPEST} nested parentheses"
+        cuts += character == "%"
+        if column > MOST_CHARACTERS or depth > DEEPEST or cuts > MOST_CUTS:
+            most = f"{MOST_CHARACTERS:,} characters, {DEEPEST} nested parentheses and {MOST_CUTS} limits"
+            message = f"too long or too deep: at most {most}"
             raise InvalidExpression(message, expression=text[:MOST_CHARACTERS], column=column, field=field)
 
 

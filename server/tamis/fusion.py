@@ -96,15 +96,20 @@ class NormalizedFusion(Fusion):
         if not scores:
             count = len(side.ranking)
             return [1.0 - rank / count for rank in range(count)]
-        low, scale = min(scores), self._scale(scores)
-        return [0.0 if score is None else (score - low) / scale if scale else 1.0 for _, score in side.ranking]
+        low, width = min(scores), max(scores) / 2 - min(scores) / 2  # halved, so that the widest does not overflow
+        if not width:
+            return [0.0 if score is None else 1.0 for _, score in side.ranking]
+        placed = [None if score is None else (score / 2 - low / 2) / width for _, score in side.ranking]
+        scale = self._scale([each for each in placed if each is not None])
+        return [0.0 if each is None else each / scale for each in placed]
 
     def describe(self) -> str:
         return f"{self.method}{self._weights_in_words()}"
 
     def _scale(self, scores: Sequence[float]) -> float:
+        """What a score from 0 to 1 is divided by."""
         if self.method == "min_max":
-            return max(scores) - min(scores)
+            return 1.0
         mean = math.fsum(scores) / len(scores)
         return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / len(scores))
 

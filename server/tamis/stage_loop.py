@@ -35,9 +35,12 @@ class StageLoop:
         outcome: asyncio.Future[T] = caller.create_future()
         task: list[asyncio.Task[T]] = []
 
+        async def begun() -> T:
+            return await work()  # in the task, so that the caller hears of it when this cannot even be called
+
         def begin() -> None:
             if not outcome.cancelled():
-                task.append(self._spawn(work()))
+                task.append(self._spawn(begun()))
                 task[0].add_done_callback(lambda done: _post(caller, _copy, done, outcome))
 
         self._loop.call_soon_threadsafe(begin)

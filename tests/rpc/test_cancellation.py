@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from real_server import Client, Servers, fakes
@@ -13,10 +14,19 @@ from tamis.v1 import passage_pb2, search_service_pb2
 MANY = {f"d{number}": f"sauce number {number}" for number in range(300)}
 
 
-async def _cancelled_after_first(client: Client, request: search_service_pb2.StreamSearchRequest, kind: str) -> None:
+def _is_reranked(event: search_service_pb2.StreamSearchResponse) -> bool:
+    return event.hits_revised.stage == "rank"
+
+
+async def _cancelled_once(
+    client: Client,
+    request: search_service_pb2.StreamSearchRequest,
+    begun: Callable[[search_service_pb2.StreamSearchResponse], bool],
+) -> None:
+    """Cancels a search as soon as an event shows that the stage in question is at work; returns when it has left."""
     call = client.searches.StreamSearch(request, timeout=60)
     async for event in call:
-        if event.WhichOneof("event") == kind:
+        if begun(event):
             break
     call.cancel()
     assert await asyncio.to_thread(trace.left.wait, 20)
@@ -26,7 +36,7 @@ async def test_after_a_cancellation_the_reranker_begins_no_further_passage(serve
     async with servers.start(fakes("words % 300 >> rank", rank="seconds = 0.01")) as client:
         await client.fill(MANY)
         request = search_service_pb2.StreamSearchRequest(collection="docs", query="sauce")
-        await _cancelled_after_first(client, request, "hits_revised")
+        await _cancelled_once(client, request, _is_reranked)
         begun = trace.begun
         assert begun < len(MANY)
         assert (await client.search("sauce", "more")).hits
@@ -37,7 +47,7 @@ async def test_after_a_cancellation_the_generator_writes_no_further_word(servers
     async with servers.start(fakes("words % 5 >> answer", answer="seconds = 0.2")) as client:
         await client.fill()
         request = search_service_pb2.StreamSearchRequest(collection="docs", query="a smooth sauce")
-        await _cancelled_after_first(client, request, "answer_delta")
+        await _cancelled_once(client, request, lambda event: event.HasField("answer_delta"))
         begun = trace.begun
         assert (await client.search("sauce", "more")).hits
     assert trace.begun == begun + 1
@@ -64,7 +74,9 @@ async def test_a_client_that_vanishes_ends_its_stages(servers: Servers) -> None:
         await client.fill(MANY)
         request = search_service_pb2.StreamSearchRequest(collection="docs", query="sauce")
         call = client.searches.StreamSearch(request, timeout=60)
-        await call.read()
+        async for event in call:
+            if _is_reranked(event):
+                break
         await client.channel.close()
         assert await asyncio.to_thread(trace.left.wait, 20)
     assert trace.begun < len(MANY)

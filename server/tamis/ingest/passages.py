@@ -13,9 +13,9 @@ __all__ = ["split"]
 TARGET = 900
 """Characters a passage aims at: about what a small encoder reads (256 tokens of English)."""
 
-_MARKDOWN_HEADING = re.compile(r"#{1,6}[ \t]+(\S.*?)[ \t#]*$")
+_MARKDOWN_HEADING = re.compile(r"#{1,6}[ \t]+(\S.*)$")
 _UNDERLINE = re.compile(r"([=\-~^\"'*+#`:.])\1{2,}\s*$")
-_BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|\Z))+")
+_BLOCK = re.compile(r"^(?:[^\n]*\S[^\n]*(?:\n|\Z))+", re.MULTILINE)  # the ^ keeps a blank line from costing its square
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+|\n")
 
 
@@ -90,7 +90,7 @@ def _heading(block: str) -> str | None:
     """The heading that a block begins with: Markdown's `# …`, or reStructuredText's underlined line."""
     first, _, rest = block.partition("\n")
     if markdown := _MARKDOWN_HEADING.match(first):
-        return markdown[1]
+        return markdown[1][0] + markdown[1][1:].rstrip(" \t\r#")
     second = rest.partition("\n")[0]
     if first.strip() and not _UNDERLINE.match(first) and _UNDERLINE.match(second) and len(first) <= 200:
         return first.strip()

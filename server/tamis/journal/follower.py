@@ -89,6 +89,8 @@ class Follower:
             elif self.status.applied_sequence < known.last_sequence:
                 await self._apply_next()
                 continue
+            else:
+                self.status = FollowerStatus(known.last_sequence)
             await self._announce()
             await self._woken.wait()
 

@@ -66,6 +66,9 @@ class Journal:
         except sqlite3.Error as error:
             os.close(lock)
             raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(path)) from error
+        except BaseException:
+            os.close(lock)
+            raise
 
     async def close(self) -> None:
         """Finishes what was begun, then closes. Nothing may be called afterwards."""
