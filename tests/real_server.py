@@ -136,8 +136,16 @@ class Servers:
 
     @asynccontextmanager
     async def start(self, stages: str, **server: object) -> AsyncIterator[Client]:
-        """A server with the given stages and pipelines in TOML, and a client of it."""
-        settings = {"listen": "127.0.0.1:0", "data_directory": str(self.folder), **server}
+        """A server with the given stages and pipelines in TOML, and a client of it.
+
+        Both share this process and its interpreter lock, so the way back is given more time than by default.
+        """
+        settings = {
+            "listen": "127.0.0.1:0",
+            "data_directory": str(self.folder),
+            "deadline_margin": 0.3,
+            **server,
+        }
         lines = "\n".join(f"{key} = {value!r}" for key, value in settings.items())
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         async with (

@@ -46,7 +46,7 @@ async def test_a_reranker_that_never_returns_leaves_the_order_before_it(servers:
 
 
 async def test_a_reranker_that_is_slow_counts_as_far_as_it_got(servers: Servers) -> None:
-    found, reports = await _reports(servers, "words >> rank", 1.0, rank="seconds = 0.3")
+    found, reports = await _reports(servers, "words >> rank", 1.5, rank="seconds = 0.3")
     report = reports["rank"]
     assert (report.outcome, report.reason) == (pb.STAGE_OUTCOME_PARTIAL, pb.STAGE_REASON_DEADLINE)
     assert 0 < report.done_count < report.total_count == len(found.hits)
@@ -61,7 +61,7 @@ async def test_a_context_builder_that_never_returns_gives_way_to_the_first_hits(
 
 
 async def test_a_generator_that_is_cut_short_keeps_what_it_said(servers: Servers) -> None:
-    found, reports = await _reports(servers, "words >> answer", 1.5, answer="seconds = 0.6")
+    found, reports = await _reports(servers, "words >> answer", 2.0, answer="seconds = 0.6")
     assert found.answer.text
     assert found.answer.finish_reason == pb.FINISH_REASON_TRUNCATED
     assert (reports["answer"].outcome, reports["answer"].reason) == (
