@@ -46,7 +46,7 @@ async def test_a_reranker_that_never_returns_leaves_the_order_before_it(servers:
 
 
 async def test_a_reranker_that_is_slow_counts_as_far_as_it_got(servers: Servers) -> None:
-    found, reports = await _reports(servers, "words >> rank", 1.5, rank="seconds = 0.3")
+    found, reports = await _reports(servers, "words >> rank", 1.7, rank="seconds = 0.5")
     report = reports["rank"]
     assert (report.outcome, report.reason) == (pb.STAGE_OUTCOME_PARTIAL, pb.STAGE_REASON_DEADLINE)
     assert 0 < report.done_count < report.total_count == len(found.hits)
