@@ -11,11 +11,11 @@ from pydantic import Field
 
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
-from tamis.errors import ConfigurationError
 from tamis.generator import AnswerDelta, Generator
+from tamis.languages import STEMMERS, stemmer
 from tamis.model import Citation, FinishReason, Hit, Query, Span
 from tamis_extractive.selection import Chosen, Selection
-from tamis_extractive.words import LANGUAGES, Words
+from tamis_extractive.words import Words
 
 __all__ = ["ExtractiveGenerator", "ExtractiveSettings"]
 
@@ -35,13 +35,11 @@ class ExtractiveGenerator(Generator):
     1958, aimed at a question."""
 
     Settings = ExtractiveSettings
-    capabilities = Capabilities(languages=frozenset(LANGUAGES))
+    capabilities = Capabilities(languages=frozenset(STEMMERS))
 
     def __init__(self, settings: ExtractiveSettings) -> None:
         super().__init__(settings)
-        if settings.language not in LANGUAGES:
-            allowed = ", ".join(sorted(LANGUAGES))
-            raise ConfigurationError(f"language {settings.language!r} has no stemmer; allowed: {allowed}")
+        stemmer(settings.language)  # refuses an unknown language at start
         self._settings = settings
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="tamis-extractive")
 

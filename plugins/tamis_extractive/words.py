@@ -6,29 +6,9 @@ import re
 
 import snowballstemmer
 
-__all__ = ["LANGUAGES", "Words"]
+from tamis.languages import stemmer
 
-LANGUAGES = {
-    "ar": "arabic",
-    "da": "danish",
-    "de": "german",
-    "el": "greek",
-    "en": "english",
-    "es": "spanish",
-    "fi": "finnish",
-    "fr": "french",
-    "hu": "hungarian",
-    "it": "italian",
-    "nl": "dutch",
-    "no": "norwegian",
-    "pt": "portuguese",
-    "ro": "romanian",
-    "ru": "russian",
-    "sv": "swedish",
-    "ta": "tamil",
-    "tr": "turkish",
-}
-"""ISO 639-1 codes, each with the name of its stemmer."""
+__all__ = ["Words"]
 
 _FUNCTION_WORDS = {
     "en": """a about an and any are as at be been but by can could did do does for from get give had has have how i if
@@ -47,10 +27,10 @@ _FUNCTION_WORDS = {
 
 
 class Words:
-    """Turns text of one language into stems. Not thread-safe."""
+    """Turns text of one language into stems. Raises `ConfigurationError` for an unknown one. Not thread-safe."""
 
     def __init__(self, language: str) -> None:
-        self._stemmer = snowballstemmer.stemmer(LANGUAGES[language])
+        self._stemmer = snowballstemmer.stemmer(stemmer(language))
         self._ignored = frozenset(_FUNCTION_WORDS.get(language, "").split())
 
     def stems(self, text: str) -> list[str]:

@@ -4,31 +4,9 @@ from __future__ import annotations
 
 import tantivy
 
-from tamis.errors import ConfigurationError
+from tamis.languages import stemmer
 
-__all__ = ["LANGUAGES", "analyzer", "identity", "query_terms"]
-
-LANGUAGES = {
-    "ar": "arabic",
-    "da": "danish",
-    "de": "german",
-    "el": "greek",
-    "en": "english",
-    "es": "spanish",
-    "fi": "finnish",
-    "fr": "french",
-    "hu": "hungarian",
-    "it": "italian",
-    "nl": "dutch",
-    "no": "norwegian",
-    "pt": "portuguese",
-    "ro": "romanian",
-    "ru": "russian",
-    "sv": "swedish",
-    "ta": "tamil",
-    "tr": "turkish",
-}
-"""ISO 639-1 codes, each with the name of its stemmer."""
+__all__ = ["analyzer", "identity", "query_terms"]
 
 MOST_QUERY_TERMS = 64
 _LONGEST_TERM = 128  # bytes; the default of 40 would drop long words of ordinary German or Finnish
@@ -36,13 +14,11 @@ _LONGEST_TERM = 128  # bytes; the default of 40 would drop long words of ordinar
 
 def analyzer(language: str) -> tantivy.TextAnalyzer:
     """Splits at what is neither letter nor digit, lower-cases and stems. Raises `ConfigurationError`."""
-    if language not in LANGUAGES:
-        raise ConfigurationError(f"language {language!r} has no stemmer; allowed: {', '.join(sorted(LANGUAGES))}")
     return (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
         .filter(tantivy.Filter.remove_long(_LONGEST_TERM))
         .filter(tantivy.Filter.lowercase())
-        .filter(tantivy.Filter.stemmer(LANGUAGES[language]))
+        .filter(tantivy.Filter.stemmer(stemmer(language)))
         .build()
     )
 

@@ -13,9 +13,10 @@ from tamis.component import Capabilities, Settings
 from tamis.context import Call
 from tamis.errors import NotFound
 from tamis.filters import Operator
+from tamis.languages import STEMMERS
 from tamis.model import Candidate, Query, ScoreKind
 from tamis.stage import Index, Retriever
-from tamis_tantivy.analysis import LANGUAGES, analyzer
+from tamis_tantivy.analysis import analyzer
 from tamis_tantivy.index import TantivyIndex
 
 __all__ = ["TantivyRetriever", "TantivySettings"]
@@ -36,7 +37,7 @@ class TantivyRetriever(Retriever):
 
     Settings = TantivySettings
     capabilities = Capabilities(
-        score_kind=ScoreKind.BM25, filter_operators=frozenset(Operator), languages=frozenset(LANGUAGES)
+        score_kind=ScoreKind.BM25, filter_operators=frozenset(Operator), languages=frozenset(STEMMERS)
     )
 
     def __init__(self, settings: TantivySettings) -> None:

@@ -62,8 +62,7 @@ async def _agrees(
     collection: Collection, documents: Sequence[Mapping[str, Value]], conditions: Sequence[Filter]
 ) -> None:
     named = {str(number): each for number, each in enumerate(documents)}
-    await collection.clear()
-    await collection.put(*((name, [passage(name, "common", metadata=each)]) for name, each in named.items()))
+    await collection.fill(*((name, [passage(name, "common", metadata=each)]) for name, each in named.items()))
     for condition in conditions:
         found = await collection.found("common", filter=condition)
         checked = {name for name in (key.split("/")[0] for key in found) if matches(condition, named[name])}

@@ -72,9 +72,14 @@ class Collection:
         """One document a text, numbered from 0."""
         await self.put(*((str(number), [passage(str(number), text)]) for number, text in enumerate(texts)))
 
+    async def fill(self, *documents: tuple[str, Sequence[Passage]]) -> None:
+        """Replaces all that is held, in one batch."""
+        held = {key.split("/")[0] for key in await self.held()}
+        await self.put(*((name, ()) for name in sorted(held)), *documents)
+
     async def clear(self) -> None:
         """Deletes every document."""
-        await self.put(*((name, ()) for name in {key.split("/")[0] for key in await self.held()}))
+        await self.fill()
 
     async def held(self) -> dict[str, int]:
         """The version of every passage."""

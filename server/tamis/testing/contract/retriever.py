@@ -200,9 +200,8 @@ class RetrieverContract(ComponentContract):
     async def test_every_passage_that_satisfies_a_filter_is_found(
         self, shared: Collection, documents: Sequence[Mapping[str, Value]], conditions: Sequence[Filter]
     ) -> None:
-        await shared.clear()
         named = {str(number): each for number, each in enumerate(documents)}
-        await shared.put(*((name, [passage(name, "common", metadata=each)]) for name, each in named.items()))
+        await shared.fill(*((name, [passage(name, "common", metadata=each)]) for name, each in named.items()))
         for condition in conditions:
             satisfying = {f"{name}/0" for name, each in named.items() if matches(condition, each)}
             assert satisfying <= set(await shared.found("common", filter=condition))
