@@ -12,6 +12,7 @@ from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest, Unavailable
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
+from tamis.filters import Operator, operators
 from tamis.model import FinishReason, Hit, Passage, Query
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
@@ -44,8 +45,8 @@ class Orchestrator:
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
         """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
-        `InvalidRequest` when it has no retriever."""
-        _check_retrieves(pipeline)
+        `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
+        _check_retrieves(pipeline, query)
         search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
 
@@ -60,7 +61,7 @@ class Orchestrator:
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
         """The pipeline's retrieval part. Raises like `search`."""
-        _check_retrieves(pipeline)
+        _check_retrieves(pipeline, query)
         search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
         return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
 
@@ -190,9 +191,15 @@ class _Search:
         )
 
 
-def _check_retrieves(pipeline: Pipeline) -> None:
+def _check_retrieves(pipeline: Pipeline, query: Query) -> None:
+    """An operator that a retriever does not know is refused and never ignored."""
     if not pipeline.retrieves:
         raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no retriever, so it cannot search")
+    asked = frozenset[Operator]() if query.filter is None else operators(query.filter)
+    for name in pipeline.retrievers:
+        if missing := asked - pipeline.components[name].capabilities.filter_operators:
+            names = ", ".join(sorted(each.value for each in missing))
+            raise InvalidRequest.of("filter", f"the retriever {name!r} cannot evaluate: {names}")
 
 
 def _divided(expression: Expression, pipeline: Pipeline) -> tuple[Expression | None, bool]:

@@ -40,7 +40,13 @@ class Pipeline:
     @property
     def retrieves(self) -> bool:
         """Whether it begins with retrievers: only then can it search."""
-        return self._retrieves(self.retrieval)
+        return bool(self.retrievers)
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """The names of its retrievers, from left to right."""
+        found = (each.name for each in leaves(self.expression) if isinstance(each, Leaf))
+        return tuple(name for name in found if self.roles[name] is StageRole.RETRIEVER)
 
     @property
     def reranking(self) -> Expression | None:

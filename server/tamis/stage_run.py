@@ -15,7 +15,7 @@ import structlog
 from tamis.component import Component
 from tamis.context import Call, CallEnded, Principal
 from tamis.deadline import Deadline
-from tamis.errors import Overloaded
+from tamis.errors import Overloaded, TamisError
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
@@ -211,6 +211,9 @@ class StageRun:
             self._fail(failure, StageReason.DEADLINE)
         except Overloaded:
             self._fail(failure, StageReason.OVERLOADED)
+        except TamisError as error:
+            self._fail(failure, StageReason.FAILED)
+            _LOG.warning("stage failed", stage=self.name, reason=error.reason, request_id=self.request.request_id)
         except Exception:
             self._fail(failure, StageReason.FAILED)
             self._log("stage failed")

@@ -17,7 +17,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "sieve.md").write_text("# The drum sieve\n\nA drum sieve makes a sauce smooth.\n")
     (folder / "deep" / "knife.txt").write_text("A dull knife is a dangerous knife.")
     lines = [{"id": "pan", "text": "An iron pan wants oil.", "year": 2019}, {"title": "Kettle", "text": "It sings."}]
-    (folder / "more.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\nnot json\n{"text": "\\ud800"}\n')
+    broken = ["not json", '{"text": "\\ud800"}', json.dumps({"text": "x", "title": "x" * 5_000})]
+    (folder / "more.jsonl").write_text("\n".join([*map(json.dumps, lines), *broken]))
     (folder / "latin.txt").write_bytes("Käse".encode("latin-1"))
     (folder / "picture.png").write_bytes(b"\x89PNG")
     return folder
@@ -35,7 +36,8 @@ def indexed(tamis: Any, address: str, library: Path) -> dict[str, Any]:
 def test_indexing_reports_what_it_read_and_what_it_could_not(indexed: dict[str, Any]) -> None:
     assert indexed["written_count"] == 4
     reasons = {(Path(each["path"]).name, each["line"]): each["reason"] for each in indexed["unreadable"]}
-    assert set(reasons) == {("latin.txt", None), ("more.jsonl", 3), ("more.jsonl", 4)}
+    assert set(reasons) == {("latin.txt", None), ("more.jsonl", 3), ("more.jsonl", 4), ("more.jsonl", None)}
+    assert "title has 5,000 bytes" in reasons["more.jsonl", None]
     assert "UTF-8" in reasons["latin.txt", None]
     assert "surrogate" in reasons["more.jsonl", 4]
 

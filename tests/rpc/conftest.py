@@ -14,6 +14,7 @@ from tamis.testing.plugins import trace
 ENTRY_POINTS = """
 [tamis.retrievers]
 fake-memory = tamis.testing.plugins:MemoryRetriever
+fake-unfiltered = tamis.testing.plugins:UnfilteredRetriever
 [tamis.rerankers]
 fake-words = tamis.testing.plugins:WordReranker
 [tamis.context_builders]

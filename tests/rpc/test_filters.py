@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from real_server import Client, Servers
+from real_server import CallFailed, Client, Servers
 
 from tamis.v1 import filter_pb2 as pb
 from tamis.v1 import passage_pb2, value_pb2
@@ -131,3 +131,13 @@ async def test_a_filter_that_leaves_one_in_many_still_finds_it(servers: Servers,
             "d998",
             "d999",
         }
+
+
+async def test_an_operator_that_a_retriever_does_not_know_is_refused(servers: Servers) -> None:
+    stages = '[stages.plain]\nplugin = "fake-unfiltered"\n[pipelines.default]\nexpression = "plain"\n'
+    async with servers.start(stages) as client:
+        await client.fill()
+        with pytest.raises(CallFailed) as caught:
+            await client.found("sauce", "", _not(pb.Filter(existence=pb.Existence(field="n"))))
+        assert caught.value.violations == {"filter": "the retriever 'plain' cannot evaluate: exists, not"}
+        assert await client.found("sauce") == {"sieve", "pan", "spoon"}

@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 
 from tamis.errors import InvalidExpression
 from tamis.events import StageRole
-from tamis.expression import Chain, Cut, Expression, Join, Leaf, Prior, leaves, parse, to_text, validate
+from tamis.expression import (
+    DEEPEST,
+    MOST_CUTS,
+    Chain,
+    Cut,
+    Expression,
+    Join,
+    Leaf,
+    Prior,
+    leaves,
+    parse,
+    to_text,
+    validate,
+)
 from tamis.testing.strategies import expressions
 
 ROLES = {
@@ -84,6 +97,16 @@ def test_the_error_shows_the_place_under_the_expression() -> None:
     with pytest.raises(InvalidExpression) as caught:
         parse("bm25 % x")
     assert str(caught.value).splitlines()[1:] == ["  bm25 % x", "         ^"]
+
+
+def test_the_deepest_expression_that_is_read_can_be_printed_and_checked() -> None:
+    text = "(" * DEEPEST + "bm25" + " % 1)" * DEEPEST + " % 1" * (MOST_CUTS - DEEPEST)
+    parsed = parse(text)
+    validate(parsed, ROLES, text=text)
+    assert to_text(parsed).count("%") == MOST_CUTS
+    with pytest.raises(InvalidExpression) as caught:
+        parse(f"{text} % 1")
+    assert caught.value.column == len(text) + 2
 
 
 @pytest.mark.parametrize("text", ["(" * 40 + "a" + ")" * 40, "a" * 5_000, " % 1" * 1_000, "a" + " | a" * 2_000])

@@ -96,6 +96,19 @@ async def test_a_batch_that_fails_is_tried_again_and_nothing_is_passed_over(jour
     await follower.close()
 
 
+async def test_a_batch_that_failed_after_all_was_applied_is_no_lasting_problem(journal: Journal) -> None:
+    class Applying(MemoryIndex):
+        async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+            await super().apply(changes, upto=upto)
+            raise OSError("could not clean up")
+
+    sequence = await _write(journal, "a")
+    follower = Follower(journal, "docs", "bm25", Applying())
+    await follower.wait(sequence)
+    assert (follower.status.applied_sequence, follower.status.problem) == (sequence, "")
+    await follower.close()
+
+
 async def test_closing_waits_for_the_batch_under_way(journal: Journal) -> None:
     index = MemoryIndex()
     index.gate.clear()

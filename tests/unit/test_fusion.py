@@ -75,8 +75,16 @@ def test_min_max_maps_each_side_to_one_scale() -> None:
 
 def test_equal_scores_are_worth_the_whole() -> None:
     for method in ("min_max", "z_score"):
-        (fused,) = NormalizedFusion(method=method).fuse([Side("a", [("x", 3.0)])])
-        assert fused.score == 1.0
+        for count in range(1, 12):
+            equal = Side("a", [(str(number), 0.1) for number in range(count)])
+            assert {each.score for each in NormalizedFusion(method=method).fuse([equal])} == {1.0}
+
+
+@pytest.mark.parametrize("scores", [(1.7e308, -1.7e308), (1e200, -1e200), (2e-170, 1e-170)])
+def test_scores_of_any_size_are_told_apart(scores: tuple[float, float]) -> None:
+    side = Side("a", [*zip("xy", scores, strict=True)])
+    assert NormalizedFusion(method="min_max").values(side) == [1.0, 0.0]
+    assert NormalizedFusion(method="z_score").values(side) == [2.0, 0.0]
 
 
 def test_a_side_without_scores_counts_by_rank() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
+import threading
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,3 +177,34 @@ async def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_bytes(b"not a database, by any stretch of the imagination" * 100)
     with pytest.raises(ConfigurationError, match="cannot be opened"):
         await Journal.open(tmp_path / "journal.sqlite")
+
+
+async def test_a_journal_of_a_newer_tamis_is_refused_and_left_unlocked(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    await (await Journal.open(path)).close()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version=99")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="newer Tamis"):
+            await Journal.open(path)
+
+
+async def test_writes_that_wait_together_are_committed_together(journal: Journal) -> None:
+    commits, release = list[int](), threading.Event()
+
+    def block() -> None:
+        commits.append(1)
+        release.wait()
+
+    journal.listen("docs", block)
+    first = await journal.write("docs", [_upsert(Document("first", "x"))])
+    names = ("docs", "nowhere", "docs")
+    waiting = [
+        asyncio.ensure_future(journal.write(name, [_upsert(Document(name, str(n)))])) for n, name in enumerate(names)
+    ]
+    await asyncio.gather(*(asyncio.wait_for(asyncio.shield(each), 0) for each in waiting), return_exceptions=True)
+    release.set()
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each).__name__ for each in outcomes] == ["Written", "NotFound", "Written"]
+    await journal.write("docs", [Delete("never")])
+    assert (first.sequence, len(commits)) == (1, 3)

@@ -70,3 +70,15 @@ def test_a_document_with_a_title_alone_can_be_found_by_it() -> None:
 
 def test_an_empty_document_has_no_passage() -> None:
     assert split(Document("d", " \n ")) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [(" " * 400_000, 0), ("# a" + " " * 400_000 + "b", 2), ("a\n" + " " * 400_000, 1)]
+)
+def test_a_long_stretch_of_white_space_does_not_cost_its_square(text: str, count: int) -> None:
+    assert len(split(Document("d", text))) == count
+
+
+@pytest.mark.parametrize("text", ["# One\r\n\r\nfirst", "# One ##\n\nfirst", "One\r\n===\r\nfirst"])
+def test_a_heading_ends_before_its_line_does(text: str) -> None:
+    assert {each.heading for each in split(Document("d", text))} == {"One"}

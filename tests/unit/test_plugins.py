@@ -163,7 +163,7 @@ def test_a_reference_becomes_the_plugin_it_names_and_is_opened_before(acme: str)
 async def test_when_one_fails_to_open_those_opened_are_closed_in_reverse(acme: str) -> None:
     text = "".join(f'[stages.{name}]\nplugin = "{plugin}"\n' for name, plugin in (("a", "plain"), ("b", "with-size")))
     components = build(parse(f'{text}size = 1\n[stages.c]\nplugin = "failing"\n'))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConfigurationError, match="'c' cannot be opened: RuntimeError: no"):
         await components.open()
     log: list[str] = sys.modules[acme].LOG
     assert log == ["open Plain", "open WithSize", "close Failing", "close WithSize", "close Plain"]

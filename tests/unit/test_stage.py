@@ -76,3 +76,8 @@ async def test_a_partial_listwise_order_is_completed_in_prior_order() -> None:
     assert [each.order for each in rerankings] == [(2, 0, 1), (2, 1, 0)]
     assert [each.ranked_count for each in rerankings] == [1, 2]
     assert notes == ["duplicate or unknown index dropped"]
+
+
+async def test_no_passages_are_no_rerankings() -> None:
+    for reranker in (_Scripted([]), _Ordering([[]])):
+        assert [each async for each in reranker.rerank(Query("q"), [], top_n=3, call=Call())] == []

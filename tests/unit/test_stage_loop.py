@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
 
 import pytest
@@ -33,6 +33,15 @@ async def test_an_error_reaches_whoever_waits(loop: StageLoop) -> None:
 
     with pytest.raises(LookupError, match="there"):
         await loop.run(work)
+
+
+async def test_work_that_cannot_even_be_called_fails_whoever_waits(loop: StageLoop) -> None:
+    def work() -> Coroutine[object, object, None]:
+        raise TypeError("no such argument")
+
+    async with asyncio.timeout(10):
+        with pytest.raises(TypeError, match="no such argument"):
+            await loop.run(work)
 
 
 async def test_leaving_cancels_the_work(loop: StageLoop) -> None:

@@ -20,6 +20,7 @@ from tamis.cli.output import ExitCode, console, fail, failures
 from tamis.cli.search import show
 from tamis.client import Client
 from tamis.ingest.pydocs import python_documentation
+from tamis.wire.passages import from_document
 
 __all__ = ["demo"]
 
@@ -44,7 +45,7 @@ def demo(
     with failures(), _server(directory) as address, Client(address) as client:
         console.print(f"A server listens on [bold]{address}[/bold].", highlight=False)
         outcome = Outcome()
-        write(client, _COLLECTION, python_documentation(), outcome, wait=True, quiet=False)
+        write(client, _COLLECTION, map(from_document, python_documentation()), outcome, wait=True, quiet=False)
         count = outcome.written_count + outcome.unchanged_count
         console.print(
             f"{count:,} documents: {outcome.written_count:,} indexed, {outcome.unchanged_count:,} already known.",

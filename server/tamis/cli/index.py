@@ -16,11 +16,12 @@ from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Coll
 from tamis.cli.output import ExitCode, console, failures, print_json
 from tamis.client import CallError, Client
 from tamis.client.errors import typed_errors
+from tamis.errors import InvalidRequest
 from tamis.ingest.readers import READERS, Unreadable, files, read
 from tamis.model import Document
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import passage_pb2
-from tamis.wire.passages import from_document
+from tamis.wire.passages import from_document, to_documents
 
 __all__ = ["Outcome", "index", "write"]
 
@@ -52,14 +53,21 @@ def index(
     started = time.monotonic()
     outcome = Outcome()
     with failures(address), Client(address) as client:
-        write(client, collection, _documents(paths, outcome), outcome, wait=wait, quiet=json)
+        documents = _checked(_documents(paths, outcome), outcome)
+        write(client, collection, documents, outcome, wait=wait, quiet=json)
     _report(outcome, collection, time.monotonic() - started, json)
     if outcome.unreadable:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
 def write(
-    client: Client, collection: str, documents: Iterable[Document], outcome: Outcome, *, wait: bool, quiet: bool
+    client: Client,
+    collection: str,
+    documents: Iterable[passage_pb2.Document],
+    outcome: Outcome,
+    *,
+    wait: bool,
+    quiet: bool,
 ) -> None:
     """Writes and, if asked, waits for every index, with bars that show how far each is."""
     _create_if_missing(client, collection)
@@ -72,7 +80,7 @@ def write(
     )
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("written", total=None)
-        for written in client.write(collection, (_written(each) for each in documents)):
+        for written in client.write(collection, documents):
             outcome.written_count += written.written_count
             outcome.unchanged_count += written.unchanged_count
             outcome.sequence = max(outcome.sequence, written.sequence)
@@ -83,11 +91,7 @@ def write(
             _wait(client, collection, outcome.sequence, progress)
 
 
-def _written(document: Document) -> passage_pb2.Document:
-    return from_document(document)
-
-
-def _documents(paths: Iterable[Path], outcome: Outcome) -> Iterator[Document]:
+def _documents(paths: Iterable[Path], outcome: Outcome) -> Iterator[tuple[Path, Document]]:
     """Every document of every path; what cannot be read, or has the id of an earlier one, goes to the outcome."""
     seen: set[str] = set()
     for found in files(paths):
@@ -102,7 +106,21 @@ def _documents(paths: Iterable[Path], outcome: Outcome) -> Iterator[Document]:
                 outcome.unreadable.append(Unreadable(path, f"has the id of an earlier document: {each.id}"))
             else:
                 seen.add(each.id)
-                yield each
+                yield path, each
+
+
+def _checked(documents: Iterable[tuple[Path, Document]], outcome: Outcome) -> Iterator[passage_pb2.Document]:
+    """As messages; what the server would refuse goes to the outcome, so that it does not end the stream."""
+    for path, document in documents:
+        message = from_document(document)
+        try:
+            to_documents([message], most=1)
+        except InvalidRequest as error:
+            (violation,) = error.violations
+            reason = f"{violation.field.removeprefix('documents[0].')} {violation.description}"
+            outcome.unreadable.append(Unreadable(path, f"{document.id[:64]}: {reason}"))
+        else:
+            yield message
 
 
 def _create_if_missing(client: Client, collection: str) -> None:

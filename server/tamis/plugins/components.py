@@ -45,11 +45,14 @@ class Components(Mapping[str, Component]):
         return sorted(name for name, each in self._plugins.items() if each == plugin)
 
     async def open(self) -> None:
-        """Opens all; what is referred to first. When one fails, those opened are closed again."""
+        """Opens all; what is referred to first. When one fails, those opened are closed again.
+
+        Raises `ConfigurationError`, whatever a plugin raised.
+        """
         try:
             for name, component in self._components.items():
                 self._opened.append(name)
-                await component.open()
+                await _open(name, component)
         except BaseException:
             await self.close()
             raise
@@ -62,6 +65,16 @@ class Components(Mapping[str, Component]):
                 await self._components[name].close()
             except Exception:
                 _LOG.exception("plugin failed to close", component=name)
+
+
+async def _open(name: str, component: Component) -> None:
+    try:
+        await component.open()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name!r} cannot be opened: {error.message}", path=error.path) from error
+    except Exception as error:
+        _LOG.exception("plugin failed to open", component=name)
+        raise ConfigurationError(f"{name!r} cannot be opened: {type(error).__name__}: {error}") from error
 
 
 def build(config: Config) -> Components:

@@ -27,6 +27,7 @@ __all__ = [
     "MemoryRetriever",
     "QuotingGenerator",
     "Trace",
+    "UnfilteredRetriever",
     "WordReranker",
     "trace",
 ]
@@ -148,6 +149,12 @@ class MemoryRetriever(_Misbehaving, Retriever):
             case "unknown":
                 candidates.insert(0, Candidate("nobody#0", 1, 99.0, ScoreKind.BM25))
         return candidates[:limit]
+
+
+class UnfilteredRetriever(MemoryRetriever):
+    """The same, but owns up to knowing no filter."""
+
+    capabilities = Capabilities(score_kind=ScoreKind.BM25)
 
 
 class WordReranker(_Misbehaving, PointwiseReranker):
