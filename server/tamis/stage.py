@@ -113,6 +113,8 @@ class ListwiseReranker(Reranker):
     async def rerank(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
     ) -> AsyncGenerator[Reranking, None]:
+        if not passages:
+            return
         none = (None,) * len(passages)
         async with aclosing(self.order(query, passages, top_n=top_n, call=call)) as stream:  # type: ignore[type-var]
             async for proposed in stream:

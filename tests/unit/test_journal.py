@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.errors import AlreadyExists, ConfigurationError, NotFound
+from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
 from tamis.ingest.passages import split
-from tamis.journal import Changes, Delete, Journal, Mutation, Upsert
+from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
@@ -189,22 +189,37 @@ async def test_a_journal_of_a_newer_tamis_is_refused_and_left_unlocked(tmp_path:
             await Journal.open(path)
 
 
+async def _held(journal: Journal) -> threading.Event:
+    """Keeps the journal's writer busy until the event is set."""
+    release = threading.Event()
+    await journal.create_collection("held")
+    journal.listen("held", release.wait)
+    await journal.write("held", [Delete("never")])
+    return release
+
+
 async def test_writes_that_wait_together_are_committed_together(journal: Journal) -> None:
-    commits, release = list[int](), threading.Event()
-
-    def block() -> None:
-        commits.append(1)
-        release.wait()
-
-    journal.listen("docs", block)
-    first = await journal.write("docs", [_upsert(Document("first", "x"))])
+    commits: list[str] = []
+    journal.listen("docs", lambda: commits.append("docs"))
+    release = await _held(journal)
     names = ("docs", "nowhere", "docs")
-    waiting = [
-        asyncio.ensure_future(journal.write(name, [_upsert(Document(name, str(n)))])) for n, name in enumerate(names)
-    ]
-    await asyncio.gather(*(asyncio.wait_for(asyncio.shield(each), 0) for each in waiting), return_exceptions=True)
+    writes = [asyncio.ensure_future(journal.write(name, [_upsert(Document("a", name))])) for name in names]
+    await asyncio.sleep(0)  # each of them is waiting now
     release.set()
-    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(each).__name__ for each in outcomes] == ["Written", "NotFound", "Written"]
-    await journal.write("docs", [Delete("never")])
-    assert (first.sequence, len(commits)) == (1, 3)
+    await journal.write("held", [Delete("never")])  # whoever listened to the commit before has been told by now
+    assert commits == ["docs"]
+
+
+async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Journal) -> None:
+    release = await _held(journal)
+    mutations = [_upsert(Document("a", "x"))]
+    writes = [asyncio.ensure_future(journal.write("docs", mutations)) for _ in range(2_000)]
+    await asyncio.sleep(0)
+    release.set()
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    refused = [each for each in outcomes if isinstance(each, Overloaded)]
+    written = [each for each in outcomes if isinstance(each, Written)]
+    assert 0 < len(refused) == len(outcomes) - len(written) < len(outcomes)
+    assert {each.sequence for each in written} == {1}
