@@ -47,7 +47,7 @@ class Orchestrator:
         """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
         `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
         _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
+        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal))
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
 
     def retrieve(
@@ -62,7 +62,7 @@ class Orchestrator:
     ) -> AsyncGenerator[Event, None]:
         """The pipeline's retrieval part. Raises like `search`."""
         _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, request_id, principal), limit)
+        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal))
         return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
 
     def rerank(
@@ -80,8 +80,8 @@ class Orchestrator:
         expression = pipeline.reranking
         if expression is None:
             raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no reranker")
-        request = Request(query, deadline, request_id, principal)
-        search = self._search(pipeline, request, len(passages) if limit is None else limit)
+        most = len(passages) if limit is None else limit
+        search = self._search(pipeline, Request(query, deadline, most, request_id, principal))
         return search.events(lambda: search.rank_and_answer(expression, from_passages(passages)))
 
     def generate(
@@ -97,11 +97,11 @@ class Orchestrator:
         """The pipeline's generator over passages. Raises `InvalidRequest` when it has none."""
         if pipeline.generator is None:
             raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no generator")
-        search = self._search(pipeline, Request(query, deadline, request_id, principal), len(passages))
+        search = self._search(pipeline, Request(query, deadline, len(passages), request_id, principal))
         return search.events(lambda: search.answer(from_passages(passages)))
 
-    def _search(self, pipeline: Pipeline, request: Request, limit: int) -> _Search:
-        return _Search(pipeline, request, limit, self._loop, self._hydrate, self._planner)
+    def _search(self, pipeline: Pipeline, request: Request) -> _Search:
+        return _Search(pipeline, request, self._loop, self._hydrate, self._planner)
 
 
 class _Search:
@@ -111,12 +111,11 @@ class _Search:
         self,
         pipeline: Pipeline,
         request: Request,
-        limit: int,
         loop: StageLoop,
         hydrate: Hydrate,
         planner: FixedShares,
     ) -> None:
-        self._pipeline, self._request, self._limit, self._planner = pipeline, request, limit, planner
+        self._pipeline, self._request, self._planner = pipeline, request, planner
         self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report)
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._reports: list[StageReport] = []
@@ -146,7 +145,7 @@ class _Search:
         if self._shown is None:
             self._revise(self._reports[-1].stage if self._reports else "prior", ranking)
         if answering_part:
-            await self.answer(ranking[: self._limit])
+            await self.answer(ranking[: self._request.limit])
         else:
             self._complete(FinishReason.NOT_REQUESTED)
 
@@ -175,7 +174,7 @@ class _Search:
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
         """Shows a better order, unless the caller would see no difference."""
-        hits = ranking[: self._limit]
+        hits = ranking[: self._request.limit]
         if hits != self._shown:
             self._shown = hits
             self._revision += 1

@@ -81,7 +81,7 @@ class StageLoop:
             self._loop.close()
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = self._loop.create_task(work)
+        task = self._loop.create_task(_guarded(work))
         self._orphans.add(task)
         task.add_done_callback(self._orphans.discard)
         return task
@@ -91,6 +91,14 @@ class StageLoop:
             task.cancel()
         ended = asyncio.gather(*self._orphans, return_exceptions=True)
         ended.add_done_callback(lambda _: self._loop.stop())
+
+
+async def _guarded(work: Coroutine[Any, Any, T]) -> T:
+    """Nothing on this loop may end the process, or its thread, as asyncio lets these two do."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"a stage raised {type(error).__name__}") from error
 
 
 def _post(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *arguments: object) -> None:

@@ -37,10 +37,11 @@ _REVISION_SECONDS = 0.03  # a stage that improves faster than people and network
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What every stage of one search shares."""
+    """What every stage of one search shares. The caller sees the first `limit` hits."""
 
     query: Query
     deadline: Deadline
+    limit: int
     request_id: str = ""
     principal: Principal = Principal()
 
@@ -100,7 +101,8 @@ class StageRun:
         return ranking
 
     async def rerank(self, prior: Ranking, top_n: int, improved: Callable[[Ranking], None]) -> Ranking:
-        """`prior` in a better order, complete. Calls `improved` with every better order on the way.
+        """`prior` in a better order, complete. Calls `improved` with better orders on the way, once the stage has ranked
+        all that the caller sees: before that, what happens to be ranked would only push aside what is not.
 
         Raises `StageYieldedNothing` when not one passage was ranked.
         """
@@ -112,7 +114,7 @@ class StageRun:
         async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
             async for best in stream:
                 self.done_count = best.ranked_count
-                if pause.passed and _is_valid(best, len(head)):
+                if pause.passed and _is_valid(best, len(head)) and _covers(best, self.request.limit):
                     improved((*self._reranked(head, best), *tail))
                     pause = Deadline.after(_REVISION_SECONDS)
         self._judge(best, len(head))
@@ -234,6 +236,12 @@ class StageRun:
 async def _generator(source: AsyncIterator[AnswerDelta]) -> AsyncGenerator[AnswerDelta, None]:
     async for each in source:
         yield each
+
+
+def _covers(reranking: Reranking, limit: int) -> bool:
+    """Whether all of the first `limit` passages of the prior order are ranked, by score or in a listwise order."""
+    is_listwise = all(score is None for score in reranking.scores)
+    return is_listwise or all(score is not None for score in reranking.scores[:limit])
 
 
 def _is_valid(reranking: Reranking, count: int) -> bool:

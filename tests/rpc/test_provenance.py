@@ -72,3 +72,14 @@ async def test_usage_of_the_stages_adds_up(servers: Servers) -> None:
         await client.fill()
         found = await client.search("a smooth sauce", "words >> rank")
     assert found.usage.pair_count == sum(each.usage.pair_count for each in found.stage_reports)
+
+
+async def test_while_a_reranker_runs_only_hits_that_it_has_ranked_are_shown(servers: Servers) -> None:
+    texts = {f"d{number:02}": f"sauce {'smooth' if number % 7 == 0 else 'rough'} {number}" for number in range(40)}
+    async with servers.start(fakes(rank="seconds = 0.01")) as client:
+        await client.fill(texts)
+        events = await client.events("smooth sauce of the day 39", "words % 40 >> rank", page_size=5)
+    revisions = [each.hits_revised for each in events if each.hits_revised.stage == "rank"]
+    assert revisions
+    for revised in revisions:
+        assert all("rank" in {score.stage for score in hit.stage_scores} for hit in revised.hits)

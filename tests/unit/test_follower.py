@@ -128,3 +128,18 @@ async def test_whoever_waits_for_a_dropped_index_is_told(journal: Journal) -> No
     await follower.drop()
     with pytest.raises(NotFound):
         await waiting
+
+
+async def test_an_index_that_denies_its_collection_is_a_problem_and_not_the_end(journal: Journal) -> None:
+    class Denying(MemoryIndex):
+        async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise NotFound("collection", "docs")
+            await super().apply(changes, upto=upto)
+
+    index = Denying(failures=1)
+    follower = Follower(journal, "docs", "bm25", index)
+    await follower.wait(await _write(journal, "a"))
+    assert index.held == {"a": 1}
+    await follower.close()

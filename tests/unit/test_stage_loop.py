@@ -127,3 +127,15 @@ async def test_an_error_in_a_stream_comes_after_its_items(loop: StageLoop) -> No
         async for each in loop.stream(numbers):
             found.append(each)
     assert found == [1]
+
+
+async def test_a_plugin_that_tries_to_exit_ends_neither_the_loop_nor_the_process(loop: StageLoop) -> None:
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    async def work() -> int:
+        return 1
+
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        await loop.run(leave)
+    assert await loop.run(work) == 1

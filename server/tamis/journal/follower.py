@@ -73,6 +73,7 @@ class Follower:
         while True:
             try:
                 self.status = replace(self.status, applied_sequence=await self.index.checkpoint())
+                await self._announce()
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
@@ -98,7 +99,10 @@ class Follower:
         batch = await self._journal.changes(self.collection, after=self.status.applied_sequence)
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
         self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
-        await asyncio.shield(self._applying)
+        try:
+            await asyncio.shield(self._applying)
+        except NotFound as error:
+            raise RuntimeError("the index does not know its collection") from error
         self.status = FollowerStatus(batch.upto)
         await self._announce()
 

@@ -7,6 +7,8 @@ import math
 import re
 import threading
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +16,7 @@ from pydantic import Field
 
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
-from tamis.errors import NotFound
+from tamis.errors import NotFound, Overloaded
 from tamis.filters import Operator
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
 from tamis.model import Candidate, Change, Citation, FinishReason, Hit, Passage, Query, ScoreKind, Span
@@ -36,7 +38,21 @@ SECRET = "the password is hunter2"
 """What misbehaving plugins put into their exceptions, and nobody outside the log may read."""
 
 Behaviour = Literal[
-    "ok", "raises", "raises_midway", "never_returns", "blocks", "nan", "too_few", "duplicates", "unknown", "no_finish"
+    "ok",
+    "raises",
+    "raises_midway",
+    "exits",
+    "overloaded",
+    "never_returns",
+    "ignores_cancellation",
+    "blocks",
+    "cannot_index",
+    "nan",
+    "too_few",
+    "duplicates",
+    "unknown",
+    "altered",
+    "no_finish",
 ]
 
 
@@ -79,6 +95,14 @@ class _Misbehaving:
                 raise RuntimeError(SECRET)
             case "raises_midway" if midway:
                 raise RuntimeError(SECRET)
+            case "exits":
+                raise SystemExit(SECRET)
+            case "overloaded":
+                raise Overloaded(SECRET)
+            case "ignores_cancellation":
+                while not trace.gate.is_set():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.sleep(0.01)
             case "never_returns":
                 await asyncio.Event().wait()
             case "blocks" if not midway:
@@ -94,11 +118,15 @@ class _Misbehaving:
 class MemoryIndex:
     """Implements `tamis.stage.Index` in memory: after a restart the journal fills it again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_the_gate_opens: bool = False) -> None:
         self.passages: dict[str, Passage] = {}
         self._upto = 0
+        self._refuses = until_the_gate_opens
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        if self._refuses and not trace.gate.is_set():
+            trace.entered.set()
+            raise RuntimeError(SECRET)
         for change in changes:
             gone = [key for key, each in self.passages.items() if each.document_id == change.document_id]
             for key in gone:
@@ -131,7 +159,8 @@ class MemoryRetriever(_Misbehaving, Retriever):
         self._indexes: dict[str, MemoryIndex] = {}
 
     async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
-        self._indexes[collection] = MemoryIndex()
+        refuses = self.settings.behaviour == "cannot_index"
+        self._indexes[collection] = MemoryIndex(until_the_gate_opens=refuses)
         return self._indexes[collection]
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
@@ -148,6 +177,8 @@ class MemoryRetriever(_Misbehaving, Retriever):
                 candidates = [each for each in candidates for _ in range(2)]
             case "unknown":
                 candidates.insert(0, Candidate("nobody#0", 1, 99.0, ScoreKind.BM25))
+            case "nan":
+                candidates.append(Candidate("nobody#0", 1, math.nan, ScoreKind.BM25))
         return candidates[:limit]
 
 
@@ -195,6 +226,13 @@ class FirstHits(_Misbehaving, ContextBuilder):
     async def build(self, query: Query, hits: Sequence[Hit], *, call: Call) -> Sequence[Hit]:
         await self._begin()
         await self._work(call)
+        match self.settings.behaviour:
+            case "duplicates":
+                return [hits[0], hits[0], hits[1]]
+            case "unknown":
+                return [replace(hits[0], passage=replace(hits[0].passage, id="nobody#0")), *hits[:2]]
+            case "altered":
+                return [replace(each, passage=replace(each.passage, text=SECRET)) for each in hits[:2]]
         return hits[:2]
 
 
