@@ -101,8 +101,10 @@ class StageRun:
         return ranking
 
     async def rerank(self, prior: Ranking, top_n: int, improved: Callable[[Ranking], None]) -> Ranking:
-        """`prior` in a better order, complete. Calls `improved` with better orders on the way, once the stage has ranked
-        all that the caller sees: before that, what happens to be ranked would only push aside what is not.
+        """`prior` in a better order, complete. Calls `improved` with better orders on the way.
+
+        Not before the stage has ranked all that the caller sees: what it happened to rank first would only push aside
+        what it did not.
 
         Raises `StageYieldedNothing` when not one passage was ranked.
         """

@@ -72,8 +72,10 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             try:
-                self.status = replace(self.status, applied_sequence=await self.index.checkpoint())
-                await self._announce()
+                reached = await self.index.checkpoint()
+                if reached != self.status.applied_sequence:  # a batch may have failed after all of it was applied
+                    self.status = FollowerStatus(reached)
+                    await self._announce()
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
