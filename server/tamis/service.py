@@ -9,6 +9,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import structlog
+
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest
@@ -25,6 +27,8 @@ from tamis.stage_loop import StageLoop
 __all__ = ["Tamis"]
 
 T = TypeVar("T")
+_LOG = structlog.get_logger(__name__)
+_PATIENCE = 5.0  # seconds that the stage loop may take to answer at the end
 
 
 class Tamis:
@@ -63,11 +67,18 @@ class Tamis:
             raise
 
     async def close(self) -> None:
-        """Closes in the reverse order of opening. What was acknowledged is on disk already."""
-        await asyncio.gather(*self._changes, return_exceptions=True)
-        await self._loop.run(self._indexes.close)
-        await self._loop.run(self.components.close)
-        await self._at_work(self._loop.close)
+        """Closes in the reverse order of opening. What was acknowledged is on disk already.
+
+        Stages and indexes are left to their crash recovery when a plugin blocks their loop for good.
+        """
+        alive = await self._loop.answers(within=_PATIENCE)
+        if alive:
+            await asyncio.gather(*self._changes, return_exceptions=True)
+            await self._loop.run(self._indexes.close)
+            await self._loop.run(self.components.close)
+        else:
+            _LOG.error("a plugin blocks the stages; they are not closed")
+        await self._at_work(lambda: self._loop.close(patience=_PATIENCE if alive else 0.0))
         self._work.shutdown(wait=True, cancel_futures=True)
         await self._journal.close()
 

@@ -73,6 +73,19 @@ class StageLoop:
             producer.cancel()
             await asyncio.gather(producer, return_exceptions=True)
 
+    async def answers(self, *, within: float) -> bool:
+        """Whether the loop runs: False when something has blocked it for that many seconds."""
+
+        async def nothing() -> None:
+            pass
+
+        try:
+            async with asyncio.timeout(within):
+                await self.run(nothing)
+        except TimeoutError:
+            return False
+        return True
+
     def close(self, *, patience: float = 5.0) -> None:
         """Cancels what still runs, waits `patience` seconds at most for it, and ends the thread."""
         self._loop.call_soon_threadsafe(self._end)

@@ -146,11 +146,18 @@ class StageRun:
         async with self._contained(StageOutcome.FELL_BACK):
             builder, query = self._as(ContextBuilder), self.request.query
             built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))
-            given = {hit.passage.id for hit in ranking}
-            chosen = [hit for hit in built if hit.passage.id in given]
+            chosen = self._given(ranking, built)
         if chosen is None:
             raise StageYieldedNothing(self.report())
         self.done_count = len(chosen)
+        return chosen
+
+    def _given(self, ranking: Ranking, built: Sequence[Hit]) -> Sequence[Hit]:
+        """Each chosen hit once and as it was given, so that what a generator reads can be cited."""
+        given = {hit.passage.id: hit for hit in ranking}
+        chosen = [given[id] for id in dict.fromkeys(hit.passage.id for hit in built) if id in given]
+        if chosen != list(built):
+            self.call.note("duplicate, unknown or altered hit repaired")
         return chosen
 
     async def answer(self, context: Sequence[Hit]) -> AsyncGenerator[AnswerDelta, None]:

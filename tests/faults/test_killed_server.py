@@ -119,3 +119,25 @@ def test_a_server_killed_again_and_again_loses_nothing(tmp_path: Path) -> None:
         assert {each.id for each in listed.documents} == expected
         for pipeline in ("bm25", "dense"):
             assert _found(client, pipeline, 1_000) == expected
+
+
+def test_a_collection_deleted_or_created_before_a_kill_stays_so_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    created = index_service_pb2.CreateCollectionRequest(collection="docs")
+    deleted = index_service_pb2.DeleteCollectionRequest(collection="docs")
+    for number in range(3):
+        with server.running() as (process, client):
+            client.index.CreateCollection(created)
+            for _ in client.write("docs", [_document(number)], batch_size=BATCH):
+                pass
+            process.send_signal(signal.SIGKILL)
+        with server.running() as (process, client):
+            client.wait_indexed("docs", timeout=60)
+            for pipeline in ("bm25", "dense"):
+                assert _found(client, pipeline, 1_000) == {f"d{number}"}
+            client.index.DeleteCollection(deleted)
+            process.send_signal(signal.SIGKILL)
+    with server.running() as (_, client):
+        listed = client.index.ListCollections(index_service_pb2.ListCollectionsRequest())
+        assert list(listed.collections) == []
+        assert list((tmp_path / "data" / "indexes").glob("*")) == []

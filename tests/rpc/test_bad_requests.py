@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from real_server import CallFailed, Client, Servers, fakes
 
-from tamis.v1 import filter_pb2, index_service_pb2, passage_pb2, search_service_pb2, value_pb2
+from tamis.v1 import catalog_service_pb2, filter_pb2, index_service_pb2, passage_pb2, search_service_pb2, value_pb2
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -95,9 +96,24 @@ async def test_a_limit_beyond_the_most_is_cut(servers: Servers) -> None:
         assert (await client.search("sauce", page_size=2**31 - 1)).hits
 
 
-@pytest.mark.parametrize("raw", [b"\x0a\x02\xff\xfe", b"\x12\x03\xed\xa0\x80", b"\x0a\xff", b"\xff" * 50])
+def _too_deep() -> bytes:
+    """A filter that negates a thousand times."""
+    filter = b""
+    for _ in range(1_000):
+        filter = b"\x1a" + _length(filter) + filter
+    return b"\x0a\x04docs\x12\x05sauce\x22" + _length(filter) + filter
+
+
+def _length(data: bytes) -> bytes:
+    high, low = divmod(len(data), 128)
+    return bytes([low]) if not high else bytes([low | 128, high])
+
+
+MALFORMED = [b"\x0a\x02\xff\xfe", b"\x12\x03\xed\xa0\x80", b"\x0a\xff", b"\xff" * 50, _too_deep()]
+
+
+@pytest.mark.parametrize("raw", MALFORMED, ids=["not utf-8", "lone surrogate", "too short", "noise", "too deep"])
 async def test_bytes_that_are_no_message_are_refused(servers: Servers, raw: bytes) -> None:
-    """Malformed UTF-8, a lone surrogate, a length beyond the end, noise."""
     async with servers.start(fakes()) as client:
         await client.fill()
         for method in ("Search", "Retrieve", "Rerank"):
@@ -109,6 +125,28 @@ async def test_bytes_that_are_no_message_are_refused(servers: Servers, raw: byte
             [each async for each in client.stream(stream)]
         assert caught.value.reason == "MALFORMED_MESSAGE"
         assert (await client.search("sauce")).hits
+
+
+@pytest.mark.parametrize("raw", [b"\x0a\x02\xff\xfe", b"\x12\x06\x1a\x04\x61\xed\xa0\x80", b"\xff" * 50])
+async def test_a_batch_that_is_no_message_ends_the_stream_and_loses_nothing(servers: Servers, raw: bytes) -> None:
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        good = index_service_pb2.WriteDocumentsRequest(collection="docs", documents=[_document("next")])
+        write = client.channel.stream_stream(
+            "/tamis.v1.IndexService/WriteDocuments",
+            response_deserializer=index_service_pb2.WriteDocumentsResponse.FromString,
+        )
+        acks = []
+        with pytest.raises(CallFailed) as caught:
+            async for each in client.stream(write(iter([good.SerializeToString(), raw]))):
+                acks.append(each.sequence)
+        assert (caught.value.code, caught.value.reason) == (INVALID, "MALFORMED_MESSAGE")
+        assert acks == [6]
+        assert (await client.write([_document("after")]))[0].sequence == 7
+
+
+def _token(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def _document(id: str = "a", text: str = "text", **fields: Any) -> passage_pb2.Document:
@@ -137,6 +175,7 @@ DOCUMENTS: list[tuple[list[passage_pb2.Document], str]] = [
     ([_document(metadata={"f": Value(double_value=math.nan)})], 'documents[0].metadata["f"]'),
     ([_document(metadata={"f": Value(double_value=-math.inf)})], 'documents[0].metadata["f"]'),
     ([_document(metadata={"f": Value(timestamp_value=Timestamp(seconds=10**13))})], 'documents[0].metadata["f"]'),
+    ([_document(metadata={"f": Value(timestamp_value=Timestamp(nanos=-1))})], 'documents[0].metadata["f"]'),
     ([_document(metadata={"f": _deep(17)})], 'documents[0].metadata["f"]' + "[0]" * 16),
     ([_document(metadata={"f": Value(string_value="x" * 70_000)})], "documents[0].metadata"),
 ]
@@ -224,3 +263,42 @@ async def test_bad_requests_to_the_index_are_refused_with_the_field_to_blame(ser
             (index.WaitIndexed(pb.WaitIndexedRequest(collection="docs", sequence=99)), "sequence"),
         ):
             await _refused(client, awaited, field)
+
+
+NO_TOKENS = ["%%%", "é", _token("x"), _token("-1"), _token("999"), _token("9" * 5_000)]
+
+
+@pytest.mark.parametrize("token", NO_TOKENS, ids=range(len(NO_TOKENS)))
+async def test_the_catalog_refuses_tokens_it_did_not_make(servers: Servers, token: str) -> None:
+    async with servers.start(fakes()) as client:
+        plugins = catalog_service_pb2.ListPluginsRequest(page_token=token)
+        await _refused(client, client.catalog.ListPlugins(plugins), "page_token")
+        pipelines = catalog_service_pb2.ListPipelinesRequest(page_token=token)
+        await _refused(client, client.catalog.ListPipelines(pipelines), "page_token")
+        size = catalog_service_pb2.ListPipelinesRequest(page_size=-1)
+        await _refused(client, client.catalog.ListPipelines(size), "page_size")
+
+
+async def test_a_bad_retrieval_and_a_bad_generation_are_refused_like_a_search(servers: Servers) -> None:
+    pb = search_service_pb2
+    async with servers.start(fakes()) as client:
+        await client.fill()
+        retrieve, generate = client.searches.Retrieve, client.searches.Generate
+        for request, field in (
+            (pb.RetrieveRequest(collection="docs"), "query"),
+            (pb.RetrieveRequest(collection="docs", query="q", page_size=-1), "page_size"),
+            (pb.RetrieveRequest(collection="docs", query="q", filter=filter_pb2.Filter()), "filter"),
+            (pb.RetrieveRequest(collection="docs", query="q", pipeline="rank"), "pipeline"),
+        ):
+            await _refused(client, retrieve(request), field)
+        for wrong, field in (
+            (pb.GenerateRequest(passages=[PASSAGE]), "query"),
+            (pb.GenerateRequest(query="q", passages=[PASSAGE, PASSAGE]), "passages[1].id"),
+            (pb.GenerateRequest(query="q", passages=[PASSAGE] * 1_001), "passages"),
+            (pb.GenerateRequest(query="q", passages=[PASSAGE], pipeline="words"), "pipeline"),
+        ):
+            with pytest.raises(CallFailed) as caught:
+                [each async for each in client.stream(generate(wrong))]
+            assert caught.value.code is INVALID
+            assert list(caught.value.violations) == [field]
+        assert (await client.search("sauce")).hits

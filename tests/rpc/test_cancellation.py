@@ -69,6 +69,23 @@ async def test_a_cancelled_unary_call_ends_its_stages(servers: Servers) -> None:
         assert await asyncio.to_thread(trace.left.wait, 20)
 
 
+@pytest.mark.parametrize("stage", ["rank", "answer"])
+async def test_a_cancellation_reaches_work_that_only_asks_its_call(servers: Servers, stage: str) -> None:
+    """As the threads of models do. The deadline is far away: only the cancellation can end it."""
+    async with servers.start(fakes(**{stage: 'behaviour = "asks_its_call"'})) as client:
+        fields = {"query": "sauce", "passages": [passage_pb2.Passage(id="a", text="sauce")], "pipeline": stage}
+        stub, request = {
+            "rank": (client.searches.StreamRerank, search_service_pb2.StreamRerankRequest(**fields)),
+            "answer": (client.searches.Generate, search_service_pb2.GenerateRequest(**fields)),
+        }[stage]
+        reading = asyncio.ensure_future((call := stub(request, timeout=600)).read())
+        assert await asyncio.to_thread(trace.entered.wait, 20)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert await asyncio.to_thread(trace.left.wait, 20)
+
+
 async def test_a_client_that_vanishes_ends_its_stages(servers: Servers) -> None:
     async with servers.start(fakes("words % 300 >> rank", rank="seconds = 0.01")) as client:
         await client.fill(MANY)

@@ -148,3 +148,15 @@ async def test_waiting_tells_how_far_each_index_is(servers: Servers) -> None:
     assert [(each.stage, each.applied_sequence, each.lag_count) for each in states] == [("more", 5, 0), ("words", 5, 0)]
     assert list(known.indexes) == list(states)
     assert (known.document_count, known.passage_count) == (len(TEXTS), len(TEXTS))
+
+
+async def test_a_write_stream_that_its_client_cancels_keeps_what_was_acknowledged(servers: Servers) -> None:
+    async with servers.start(fakes()) as client:
+        await client.create()
+        call = client.index.WriteDocuments()
+        await call.write(pb.WriteDocumentsRequest(collection="docs", documents=_documents("a", "b")))
+        assert (await call.read()).sequence == 2
+        call.cancel()
+        await client.wait(sequence=2)
+        assert await client.found("text", "words") == {"a", "b"}
+        assert (await client.write(_documents("c")))[0].sequence == 3

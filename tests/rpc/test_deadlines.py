@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import grpc
 import pytest
 from real_server import CallFailed, Servers, fakes
 
+from tamis.testing.plugins import trace
 from tamis.v1 import passage_pb2 as pb
 from tamis.v1 import search_service_pb2
 
@@ -52,6 +54,19 @@ async def test_a_reranker_that_is_slow_counts_as_far_as_it_got(servers: Servers)
     assert 0 < report.done_count < report.total_count == len(found.hits)
     kinds = [hit.score_kind for hit in found.hits]
     assert kinds == [pb.SCORE_KIND_LOGIT] * report.done_count + [pb.SCORE_KIND_BM25] * (len(kinds) - report.done_count)
+
+
+@pytest.mark.parametrize("pipeline", ["words % 300 >> rank", "words % 5 >> answer"])
+async def test_after_the_deadline_nothing_more_is_begun(servers: Servers, pipeline: str) -> None:
+    slow = "seconds = 0.2"
+    async with servers.start(fakes(pipeline, rank=slow, answer=slow)) as client:
+        await client.fill({f"d{number}": f"sauce number {number}" for number in range(300)})
+        found = await client.search("sauce", timeout=1.0)
+        assert found.hits
+        assert await asyncio.to_thread(trace.left.wait, 20)
+        begun = trace.begun
+        assert (await client.search("sauce", "more", timeout=20)).hits
+    assert trace.begun == begun + 1
 
 
 async def test_a_context_builder_that_never_returns_gives_way_to_the_first_hits(servers: Servers) -> None:

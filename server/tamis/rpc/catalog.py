@@ -90,7 +90,7 @@ def _page(everything: Sequence[T], request: pb.ListPluginsRequest | pb.ListPipel
     """A page of a list that only changes with a restart, so that a token is a place in it."""
     limit = page_size(request.page_size, default=100, most=1_000)
     place = decoded_page_token(request.page_token) or "0"
-    if not place.isdecimal() or int(place) > len(everything):
+    if not place.isdecimal() or len(place) > 9 or int(place) > len(everything):
         raise InvalidRequest.of("page_token", "is not a token that this server made")
     end = int(place) + limit
     return everything[int(place) : end], encoded_page_token(str(end)) if end < len(everything) else ""

@@ -45,6 +45,7 @@ Behaviour = Literal[
     "overloaded",
     "never_returns",
     "ignores_cancellation",
+    "asks_its_call",
     "blocks",
     "cannot_index",
     "nan",
@@ -111,6 +112,9 @@ class _Misbehaving:
     async def _work(self, call: Call) -> None:
         call.check()
         trace.begun += 1
+        while self.settings.behaviour == "asks_its_call" and call.active and not trace.gate.is_set():
+            with suppress(asyncio.CancelledError):  # as a model's thread, which nobody can cancel
+                await asyncio.sleep(0.01)
         if self.settings.seconds:
             await asyncio.sleep(self.settings.seconds)
 
