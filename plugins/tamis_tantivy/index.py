@@ -16,13 +16,13 @@ from tamis.errors import ConfigurationError
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.terms import terms
-from tamis_tantivy.analysis import analyzer, identity
+from tamis_tantivy.analysis import analyzer, bigrams, identity, spaced
 from tamis_tantivy.query import filter_query, text_query
 
 __all__ = ["TantivyIndex"]
 
 T = TypeVar("T")
-_FORMAT = 1
+_FORMAT = 2
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
 
@@ -48,6 +48,7 @@ class TantivyIndex:
         self._index = tantivy.Index(_schema(), path=str(directory))
         self._index.register_tokenizer("words", self._analyzer)
         self._index.register_tokenizer("identity", identity())
+        self._index.register_tokenizer("spaced", spaced())
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
@@ -145,6 +146,7 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("version", stored=True)
     builder.add_text_field("title", tokenizer_name="words")
     builder.add_text_field("text", stored=True, tokenizer_name="words")
+    builder.add_text_field("bigrams", tokenizer_name="spaced")
     return builder.build()
 
 
@@ -157,15 +159,21 @@ def _document(passage: Passage) -> tantivy.Document:
         version=[passage.document_version],
         title=[heading],
         text=[passage.text],
+        bigrams=[" ".join(bigrams(f"{heading}\n{passage.text}"))],
         terms=sorted(terms(passage.metadata)),
     )
 
 
 def _check_made_for(directory: Path, settings: dict[str, object]) -> None:
-    """Compares with the settings an index was made with; a new index writes its own down first."""
+    """Compares with the settings an index was made with; a new index writes its own down first.
+
+    One in the format of an older Tamis is removed: the journal fills the new one.
+    """
     note = directory / "tamis.json"
-    if note.exists():
-        made_with = json.loads(note.read_text())
+    made_with = json.loads(note.read_text()) if note.exists() else None
+    if made_with is not None and made_with["format"] < _FORMAT:
+        shutil.rmtree(directory)
+    elif made_with is not None:
         if made_with != settings:
             message = (
                 f"the index was made with {made_with}, the configuration asks for {settings}; use a new collection"

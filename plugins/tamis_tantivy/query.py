@@ -6,7 +6,7 @@ import tantivy
 
 from tamis.filters import Filter
 from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset
-from tamis_tantivy.analysis import query_terms
+from tamis_tantivy.analysis import MOST_QUERY_TERMS, bigrams, query_terms
 
 __all__ = ["filter_query", "text_query"]
 
@@ -14,9 +14,13 @@ __all__ = ["filter_query", "text_query"]
 def text_query(
     text: str, schema: tantivy.Schema, analysis: tantivy.TextAnalyzer, title_boost: float
 ) -> tantivy.Query | None:
-    """Any of the words, in the text or, `title_boost` times as good, in the title; None when there is no word."""
+    """Any of the words, in the text or, `title_boost` times as good, in the title; None when there is no word.
+
+    What is written without spaces is looked for by its pairs of characters.
+    """
     words = query_terms(text, analysis)
-    clauses = []
+    pairs = list(dict.fromkeys(bigrams(text)))[:MOST_QUERY_TERMS]
+    clauses = [(tantivy.Occur.Should, tantivy.Query.term_query(schema, "bigrams", pair)) for pair in pairs]
     for word in words:
         in_title = tantivy.Query.term_query(schema, "title", word)
         clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(in_title, title_boost)))

@@ -127,3 +127,35 @@ async def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         assert await it.index.checkpoint() == 1
         await it.put(("a", [passage("a", "the stars")]))
         assert await it.found("stars") == ["a/0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("全文検索エンジンは速い", "検索"),
+        ("全文検索エンジンは速い", "エンジン"),
+        ("ｴﾝｼﾞﾝの半角", "エンジン"),
+        ("我们在北京大学学习计算机科学", "北京大学"),
+        ("猫", "猫"),
+        ("ฉันชอบกินข้าว", "ข้าว"),
+        ("학교에서 친구를 만났다", "친구"),
+        ("The 検索 engine", "検索 engines"),
+    ],
+)
+async def test_what_is_written_without_spaces_is_found(tmp_path: Path, text: str, query: str) -> None:
+    assert await found(["unrelated", text, "何か別のもの", "另一个句子"], query, tmp_path) == ["1/0"]
+
+
+async def test_more_shared_characters_rank_higher(tmp_path: Path) -> None:
+    texts = ["東京都庁の展望台", "京都の寺", "東京の天気"]
+    assert (await found(texts, "東京都庁", tmp_path))[0] == "0/0"
+
+
+async def test_an_index_in_an_older_format_is_made_anew(tmp_path: Path) -> None:
+    async with collection(tmp_path, "moon") as it:
+        assert await it.found("moon") == ["0/0"]
+    note = tmp_path / "tamis.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "format": 1}))
+    async with collection(tmp_path) as it:
+        assert await it.index.checkpoint() == 0
+        assert await it.found("moon") == []
