@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := server plugins tests
+SOURCES := server plugins tests benchmarks
 Q ?=
 
 .DEFAULT_GOAL := help

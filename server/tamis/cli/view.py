@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -100,7 +101,7 @@ class SearchView:
             body = self._bodies[hit.passage.id]
             title = Text(_title(body.passage), "bold", no_wrap=True, overflow="ellipsis")
             title.append(f"  {_provenance(hit)}", "dim not bold")
-            excerpt = " ".join((body.snippet or body.passage.text).split())
+            excerpt = _excerpt(body.snippet or body.passage.text)
             table.add_row(str(rank), self._move(hit.passage.id, rank), title)
             table.add_row("", "", Text(excerpt, "dim", no_wrap=True, overflow="ellipsis"))
         return table
@@ -147,6 +148,11 @@ class SearchView:
 
 def _title(passage: pb.Passage) -> str:
     return " › ".join(dict.fromkeys(part for part in (passage.title, passage.heading) if part)) or passage.id
+
+
+def _excerpt(text: str) -> str:
+    """On one line, without the rules that underline headings."""
+    return " ".join(re.sub(r"([=\-~*^_#`])\1{2,}", " ", text).split())
 
 
 def _provenance(hit: pb.Hit) -> str:
