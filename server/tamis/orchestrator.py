@@ -41,13 +41,14 @@ class Orchestrator:
         *,
         limit: int,
         deadline: Deadline,
+        document_limit: int = 0,
         request_id: str = "",
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
         """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
         `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
         _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal))
+        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal, document_limit))
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
 
     def retrieve(
@@ -57,12 +58,13 @@ class Orchestrator:
         *,
         limit: int,
         deadline: Deadline,
+        document_limit: int = 0,
         request_id: str = "",
         principal: Principal = Principal(),
     ) -> AsyncGenerator[Event, None]:
         """The pipeline's retrieval part. Raises like `search`."""
         _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal))
+        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal, document_limit))
         return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
 
     def rerank(
@@ -145,7 +147,7 @@ class _Search:
         if self._shown is None:
             self._revise(self._reports[-1].stage if self._reports else "prior", ranking)
         if answering_part:
-            await self.answer(ranking[: self._request.limit])
+            await self.answer(self._request.page(ranking))
         else:
             self._complete(FinishReason.NOT_REQUESTED)
 
@@ -174,7 +176,7 @@ class _Search:
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
         """Shows a better order, unless the caller would see no difference."""
-        hits = ranking[: self._request.limit]
+        hits = self._request.page(ranking)
         if hits != self._shown:
             self._shown = hits
             self._revision += 1

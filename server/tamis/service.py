@@ -144,21 +144,39 @@ class Tamis:
         return self._indexes.states(known)
 
     async def search(
-        self, pipeline: Pipeline, query: Query, *, limit: int, deadline: Deadline, request_id: str = ""
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        *,
+        limit: int,
+        deadline: Deadline,
+        document_limit: int = 0,
+        request_id: str = "",
     ) -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
         await self._journal.collection(query.collection)
-        found = self._orchestrator.search(pipeline, query, limit=limit, deadline=deadline, request_id=request_id)
+        found = self._orchestrator.search(
+            pipeline, query, limit=limit, deadline=deadline, document_limit=document_limit, request_id=request_id
+        )
         async with aclosing(found) as events:
             async for event in events:
                 yield event
 
     async def retrieve(
-        self, pipeline: Pipeline, query: Query, *, limit: int, deadline: Deadline, request_id: str = ""
+        self,
+        pipeline: Pipeline,
+        query: Query,
+        *,
+        limit: int,
+        deadline: Deadline,
+        document_limit: int = 0,
+        request_id: str = "",
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
         await self._journal.collection(query.collection)
-        found = self._orchestrator.retrieve(pipeline, query, limit=limit, deadline=deadline, request_id=request_id)
+        found = self._orchestrator.retrieve(
+            pipeline, query, limit=limit, deadline=deadline, document_limit=document_limit, request_id=request_id
+        )
         async with aclosing(found) as events:
             async for event in events:
                 yield event

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,13 +38,29 @@ _REVISION_SECONDS = 0.03  # a stage that improves faster than people and network
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What every stage of one search shares. The caller sees the first `limit` hits."""
+    """What every stage of one search shares.
+
+    The caller sees the first `limit` hits, of each document at most `document_limit` (0: any number).
+    """
 
     query: Query
     deadline: Deadline
     limit: int
     request_id: str = ""
     principal: Principal = Principal()
+    document_limit: int = 0
+
+    def page(self, ranking: Ranking) -> Ranking:
+        """What of a ranking the caller sees. Idempotent."""
+        if not self.document_limit:
+            return ranking[: self.limit]
+        counts: Counter[str] = Counter()
+        page = []
+        for hit in ranking:
+            counts[hit.passage.document_id] += 1
+            if counts[hit.passage.document_id] <= self.document_limit:
+                page.append(hit)
+        return tuple(page[: self.limit])
 
 
 class StageYieldedNothing(Exception):
@@ -116,11 +133,17 @@ class StageRun:
         async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
             async for best in stream:
                 self.done_count = best.ranked_count
-                if pause.passed and _is_valid(best, len(head)) and _covers(best, self.request.limit):
+                if pause.passed and _is_valid(best, len(head)) and self._covers(best, head):
                     improved((*self._reranked(head, best), *tail))
                     pause = Deadline.after(_REVISION_SECONDS)
         self._judge(best, len(head))
         return (*self._reranked(head, best), *tail) if best else prior
+
+    def _covers(self, best: Reranking, prior: Ranking) -> bool:
+        """Whether everything that the caller sees of the prior order is ranked, by score or in a listwise order."""
+        seen = {hit.passage.id for hit in self.request.page(prior)}
+        ranked = {hit.passage.id for hit, score in zip(prior, best.scores, strict=True) if score is not None}
+        return not ranked or seen <= ranked
 
     def _judge(self, best: Reranking | None, count: int) -> None:
         """Settles the outcome of a reranking. Raises `StageYieldedNothing` when nothing of it can be used."""
@@ -245,12 +268,6 @@ class StageRun:
 async def _generator(source: AsyncIterator[AnswerDelta]) -> AsyncGenerator[AnswerDelta, None]:
     async for each in source:
         yield each
-
-
-def _covers(reranking: Reranking, limit: int) -> bool:
-    """Whether all of the first `limit` passages of the prior order are ranked, by score or in a listwise order."""
-    is_listwise = all(score is None for score in reranking.scores)
-    return is_listwise or all(score is not None for score in reranking.scores[:limit])
 
 
 def _is_valid(reranking: Reranking, count: int) -> bool:

@@ -56,6 +56,13 @@ def test_a_search_prints_hits_with_their_provenance(tamis: Any, address: str, in
     assert hit["stage_scores"][0]["stage"] == "bm25"
 
 
+def test_hits_of_one_document_can_be_limited(tamis: Any, address: str, indexed: dict[str, Any]) -> None:
+    ran = tamis("search", "knife", "--per-document", "1", "--address", address, "--json")
+    assert ran.returncode == 0, ran.stderr
+    found = [each["passage"]["document_id"] for each in json.loads(ran.stdout)["hits"]]
+    assert found == ["library/deep/knife.txt"]
+
+
 def test_a_streamed_search_prints_one_event_a_line(tamis: Any, address: str, indexed: dict[str, Any]) -> None:
     ran = tamis("search", "smooth sauce", "--address", address, "--json", "--stream")
     kinds = [next(iter(json.loads(line))) for line in ran.stdout.splitlines()]

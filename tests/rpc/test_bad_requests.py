@@ -43,6 +43,7 @@ SEARCHES: list[tuple[dict[str, Any], grpc.StatusCode, str]] = [
     ({"pipeline": "(" * 5_000}, INVALID, "pipeline"),
     ({"pipeline": "rank-only"}, INVALID, "pipeline"),
     ({"page_size": -1}, INVALID, "page_size"),
+    ({"document_hit_limit": -1}, INVALID, "document_hit_limit"),
     ({"page_size": -(2**31)}, INVALID, "page_size"),
     ({"filter": filter_pb2.Filter()}, INVALID, "filter"),
     ({"filter": _compare(field="")}, INVALID, "filter.comparison.field"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Address", "Collection", "ConfigFile", "Json", "PageSize", "Pipeline", "Timeout"]
+__all__ = ["Address", "Collection", "ConfigFile", "Json", "PageSize", "PerDocument", "Pipeline", "Timeout"]
 
 ConfigFile = Annotated[
     Path | None,
@@ -22,6 +22,9 @@ Pipeline = Annotated[
     str, typer.Option("--pipeline", "-p", help="A configured pipeline, or an expression such as 'bm25 % 50 >> late'.")
 ]
 PageSize = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits to show.")]
+PerDocument = Annotated[
+    int, typer.Option("--per-document", min=0, help="The most hits of one document; 0 for any number.")
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--deadline", "-d", min=0.001, help="Seconds the search may take; the server spends them well."),

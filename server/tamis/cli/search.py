@@ -16,6 +16,7 @@ from tamis.cli.options import (
     Collection,
     Json,
     PageSize,
+    PerDocument,
     Pipeline,
     Timeout,
 )
@@ -33,6 +34,7 @@ def search(
     collection: Collection = DEFAULT_COLLECTION,
     pipeline: Pipeline = "",
     limit: PageSize = 10,
+    per_document: PerDocument = 0,
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
     json: Json = False,
@@ -41,14 +43,35 @@ def search(
     """Searches, showing stages as they end and where each hit moved since the first revision."""
     with failures(address), Client(address) as client:
         if json and not stream:
-            request = pb.SearchRequest(collection=collection, query=query, pipeline=pipeline, page_size=limit)
+            request = pb.SearchRequest(
+                collection=collection,
+                query=query,
+                pipeline=pipeline,
+                page_size=limit,
+                document_hit_limit=per_document,
+            )
             with typed_errors():
                 print_json(client.search.Search(request, timeout=deadline))
         elif json:
-            for event in client.stream_search(collection, query, pipeline=pipeline, page_size=limit, timeout=deadline):
+            for event in client.stream_search(
+                collection,
+                query,
+                pipeline=pipeline,
+                page_size=limit,
+                document_hit_limit=per_document,
+                timeout=deadline,
+            ):
                 print_json(event)
         else:
-            show(client, query, collection, pipeline=pipeline, limit=limit, deadline=deadline)
+            show(
+                client,
+                query,
+                collection,
+                pipeline=pipeline,
+                limit=limit,
+                per_document=per_document,
+                deadline=deadline,
+            )
 
 
 def ask(
@@ -71,11 +94,25 @@ def ask(
 
 
 def show(
-    client: Client, query: str, collection: str, *, pipeline: str, limit: int, deadline: float | None
+    client: Client,
+    query: str,
+    collection: str,
+    *,
+    pipeline: str,
+    limit: int,
+    deadline: float | None,
+    per_document: int = 0,
 ) -> SearchView:
     """Runs a search and shows it: in place in a terminal, line by line elsewhere."""
     view = SearchView(query, hits_shown=limit)
-    events = client.stream_search(collection, query, pipeline=pipeline, page_size=max(limit, 10), timeout=deadline)
+    events = client.stream_search(
+        collection,
+        query,
+        pipeline=pipeline,
+        page_size=max(limit, 10),
+        document_hit_limit=per_document,
+        timeout=deadline,
+    )
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:
             for event in events:

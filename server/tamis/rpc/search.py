@@ -16,7 +16,7 @@ from tamis.rpc.interceptor import request_id
 from tamis.service import Tamis
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
-from tamis.wire.checks import collection_id, page_size, query_text
+from tamis.wire.checks import collection_id, document_hit_limit, page_size, query_text
 from tamis.wire.events import Collected, EventWriter
 from tamis.wire.filters import to_filter
 from tamis.wire.passages import from_report, from_usage, to_passages
@@ -99,6 +99,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             self._tamis.pipelines.resolve(request.pipeline),
             _query(request),
             limit=page_size(request.page_size, default=_DEFAULT_PAGE, most=_MOST_PAGE),
+            document_limit=document_hit_limit(request.document_hit_limit),
             deadline=deadline_of(context, self._tamis.config.server),
             request_id=request_id.get(),
         )
@@ -108,6 +109,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             self._tamis.pipelines.resolve(request.pipeline),
             _query(request),
             limit=page_size(request.page_size, default=_DEFAULT_PAGE, most=_MOST_PAGE),
+            document_limit=document_hit_limit(request.document_hit_limit),
             deadline=deadline_of(context, self._tamis.config.server),
             request_id=request_id.get(),
         )

@@ -14,6 +14,7 @@ __all__ = [
     "collection_id",
     "decoded_page_token",
     "distinct",
+    "document_hit_limit",
     "encoded_page_token",
     "identifier",
     "page_size",
@@ -67,6 +68,13 @@ def page_size(value: int, *, default: int, most: int) -> int:
     if value < 0:
         raise InvalidRequest.of("page_size", f"is {value}; it cannot be negative")
     return min(value or default, most)
+
+
+def document_hit_limit(value: int) -> int:
+    """0 means any number."""
+    if value < 0:
+        raise InvalidRequest.of("document_hit_limit", f"is {value}; it cannot be negative")
+    return value
 
 
 def distinct(ids: Iterable[str], field: str) -> None:

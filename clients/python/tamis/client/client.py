@@ -57,6 +57,7 @@ class Client:
         *,
         pipeline: str = "",
         page_size: int = 0,
+        document_hit_limit: int = 0,
         filter: filter_pb2.Filter | None = None,
         timeout: float | None = None,
     ) -> Iterator[search_service_pb2.StreamSearchResponse]:
@@ -65,7 +66,12 @@ class Client:
         Closing the iterator, or leaving it to be collected, cancels the search.
         """
         request = search_service_pb2.StreamSearchRequest(
-            collection=collection, query=query, pipeline=pipeline, page_size=page_size, filter=filter
+            collection=collection,
+            query=query,
+            pipeline=pipeline,
+            page_size=page_size,
+            document_hit_limit=document_hit_limit,
+            filter=filter,
         )
         with typed_errors():
             call = self.search.StreamSearch(request, timeout=timeout)

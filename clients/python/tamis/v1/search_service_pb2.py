@@ -26,45 +26,45 @@ from tamis.v1 import filter_pb2 as tamis_dot_v1_dot_filter__pb2
 from tamis.v1 import passage_pb2 as tamis_dot_v1_dot_passage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtamis/v1/search_service.proto\x12\x08tamis.v1\x1a\x15tamis/v1/filter.proto\x1a\x16tamis/v1/passage.proto\"{\n\x0fRetrieveRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\"\xa4\x01\n\x10RetrieveResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\"h\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x8d\x01\n\x0eRerankResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x04 \x01(\t\"n\n\x13StreamRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\xaa\x01\n\x14StreamRerankResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"W\n\x0fGenerateRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\"\xa6\x01\n\x10GenerateResponse\x12-\n\x0c\x61nswer_delta\x18\x01 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"y\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\"\xc4\x01\n\x0eSearchResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12 \n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x10.tamis.v1.Answer\x12,\n\rstage_reports\x18\x03 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\x12\x1e\n\x05usage\x18\x05 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x06 \x01(\t\"\x7f\n\x13StreamSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\"\xd9\x01\n\x14StreamSearchResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12-\n\x0c\x61nswer_delta\x18\x03 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12(\n\tcompleted\x18\x04 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"K\n\x0bHitsRevised\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x1b\n\x04hits\x18\x03 \x03(\x0b\x32\r.tamis.v1.Hit\"B\n\x0b\x41nswerDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\"\xee\x01\n\tCompleted\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.tamis.v1.FinishReason\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12+\n\x0c\x62udget_basis\x18\x07 \x01(\x0e\x32\x15.tamis.v1.BudgetBasis*e\n\x0b\x42udgetBasis\x12\x1c\n\x18\x42UDGET_BASIS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42UDGET_BASIS_FIXED_SHARES\x10\x01\x12\x19\n\x15\x42UDGET_BASIS_MEASURED\x10\x02\x32\xb3\x03\n\rSearchService\x12\x41\n\x08Retrieve\x12\x19.tamis.v1.RetrieveRequest\x1a\x1a.tamis.v1.RetrieveResponse\x12;\n\x06Rerank\x12\x17.tamis.v1.RerankRequest\x1a\x18.tamis.v1.RerankResponse\x12;\n\x06Search\x12\x17.tamis.v1.SearchRequest\x1a\x18.tamis.v1.SearchResponse\x12O\n\x0cStreamRerank\x12\x1d.tamis.v1.StreamRerankRequest\x1a\x1e.tamis.v1.StreamRerankResponse0\x01\x12\x43\n\x08Generate\x12\x19.tamis.v1.GenerateRequest\x1a\x1a.tamis.v1.GenerateResponse0\x01\x12O\n\x0cStreamSearch\x12\x1d.tamis.v1.StreamSearchRequest\x1a\x1e.tamis.v1.StreamSearchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtamis/v1/search_service.proto\x12\x08tamis.v1\x1a\x15tamis/v1/filter.proto\x1a\x16tamis/v1/passage.proto\"\x97\x01\n\x0fRetrieveRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xa4\x01\n\x10RetrieveResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\"h\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x8d\x01\n\x0eRerankResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x04 \x01(\t\"n\n\x13StreamRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\xaa\x01\n\x14StreamRerankResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"W\n\x0fGenerateRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\"\xa6\x01\n\x10GenerateResponse\x12-\n\x0c\x61nswer_delta\x18\x01 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"\x95\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xc4\x01\n\x0eSearchResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12 \n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x10.tamis.v1.Answer\x12,\n\rstage_reports\x18\x03 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\x12\x1e\n\x05usage\x18\x05 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x06 \x01(\t\"\x9b\x01\n\x13StreamSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xd9\x01\n\x14StreamSearchResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12-\n\x0c\x61nswer_delta\x18\x03 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12(\n\tcompleted\x18\x04 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"K\n\x0bHitsRevised\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x1b\n\x04hits\x18\x03 \x03(\x0b\x32\r.tamis.v1.Hit\"B\n\x0b\x41nswerDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\"\xee\x01\n\tCompleted\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.tamis.v1.FinishReason\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12+\n\x0c\x62udget_basis\x18\x07 \x01(\x0e\x32\x15.tamis.v1.BudgetBasis*e\n\x0b\x42udgetBasis\x12\x1c\n\x18\x42UDGET_BASIS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42UDGET_BASIS_FIXED_SHARES\x10\x01\x12\x19\n\x15\x42UDGET_BASIS_MEASURED\x10\x02\x32\xb3\x03\n\rSearchService\x12\x41\n\x08Retrieve\x12\x19.tamis.v1.RetrieveRequest\x1a\x1a.tamis.v1.RetrieveResponse\x12;\n\x06Rerank\x12\x17.tamis.v1.RerankRequest\x1a\x18.tamis.v1.RerankResponse\x12;\n\x06Search\x12\x17.tamis.v1.SearchRequest\x1a\x18.tamis.v1.SearchResponse\x12O\n\x0cStreamRerank\x12\x1d.tamis.v1.StreamRerankRequest\x1a\x1e.tamis.v1.StreamRerankResponse0\x01\x12\x43\n\x08Generate\x12\x19.tamis.v1.GenerateRequest\x1a\x1a.tamis.v1.GenerateResponse0\x01\x12O\n\x0cStreamSearch\x12\x1d.tamis.v1.StreamSearchRequest\x1a\x1e.tamis.v1.StreamSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tamis.v1.search_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUDGETBASIS']._serialized_start=2232
-  _globals['_BUDGETBASIS']._serialized_end=2333
-  _globals['_RETRIEVEREQUEST']._serialized_start=90
-  _globals['_RETRIEVEREQUEST']._serialized_end=213
-  _globals['_RETRIEVERESPONSE']._serialized_start=216
-  _globals['_RETRIEVERESPONSE']._serialized_end=380
-  _globals['_RERANKREQUEST']._serialized_start=382
-  _globals['_RERANKREQUEST']._serialized_end=486
-  _globals['_RERANKRESPONSE']._serialized_start=489
-  _globals['_RERANKRESPONSE']._serialized_end=630
-  _globals['_STREAMRERANKREQUEST']._serialized_start=632
-  _globals['_STREAMRERANKREQUEST']._serialized_end=742
-  _globals['_STREAMRERANKRESPONSE']._serialized_start=745
-  _globals['_STREAMRERANKRESPONSE']._serialized_end=915
-  _globals['_GENERATEREQUEST']._serialized_start=917
-  _globals['_GENERATEREQUEST']._serialized_end=1004
-  _globals['_GENERATERESPONSE']._serialized_start=1007
-  _globals['_GENERATERESPONSE']._serialized_end=1173
-  _globals['_SEARCHREQUEST']._serialized_start=1175
-  _globals['_SEARCHREQUEST']._serialized_end=1296
-  _globals['_SEARCHRESPONSE']._serialized_start=1299
-  _globals['_SEARCHRESPONSE']._serialized_end=1495
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=1497
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=1624
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1627
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1844
-  _globals['_HITSREVISED']._serialized_start=1846
-  _globals['_HITSREVISED']._serialized_end=1921
-  _globals['_ANSWERDELTA']._serialized_start=1923
-  _globals['_ANSWERDELTA']._serialized_end=1989
-  _globals['_COMPLETED']._serialized_start=1992
-  _globals['_COMPLETED']._serialized_end=2230
-  _globals['_SEARCHSERVICE']._serialized_start=2336
-  _globals['_SEARCHSERVICE']._serialized_end=2771
+  _globals['_BUDGETBASIS']._serialized_start=2319
+  _globals['_BUDGETBASIS']._serialized_end=2420
+  _globals['_RETRIEVEREQUEST']._serialized_start=91
+  _globals['_RETRIEVEREQUEST']._serialized_end=242
+  _globals['_RETRIEVERESPONSE']._serialized_start=245
+  _globals['_RETRIEVERESPONSE']._serialized_end=409
+  _globals['_RERANKREQUEST']._serialized_start=411
+  _globals['_RERANKREQUEST']._serialized_end=515
+  _globals['_RERANKRESPONSE']._serialized_start=518
+  _globals['_RERANKRESPONSE']._serialized_end=659
+  _globals['_STREAMRERANKREQUEST']._serialized_start=661
+  _globals['_STREAMRERANKREQUEST']._serialized_end=771
+  _globals['_STREAMRERANKRESPONSE']._serialized_start=774
+  _globals['_STREAMRERANKRESPONSE']._serialized_end=944
+  _globals['_GENERATEREQUEST']._serialized_start=946
+  _globals['_GENERATEREQUEST']._serialized_end=1033
+  _globals['_GENERATERESPONSE']._serialized_start=1036
+  _globals['_GENERATERESPONSE']._serialized_end=1202
+  _globals['_SEARCHREQUEST']._serialized_start=1205
+  _globals['_SEARCHREQUEST']._serialized_end=1354
+  _globals['_SEARCHRESPONSE']._serialized_start=1357
+  _globals['_SEARCHRESPONSE']._serialized_end=1553
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=1556
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=1711
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1714
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1931
+  _globals['_HITSREVISED']._serialized_start=1933
+  _globals['_HITSREVISED']._serialized_end=2008
+  _globals['_ANSWERDELTA']._serialized_start=2010
+  _globals['_ANSWERDELTA']._serialized_end=2076
+  _globals['_COMPLETED']._serialized_start=2079
+  _globals['_COMPLETED']._serialized_end=2317
+  _globals['_SEARCHSERVICE']._serialized_start=2423
+  _globals['_SEARCHSERVICE']._serialized_end=2858
 # @@protoc_insertion_point(module_scope)

@@ -19,18 +19,20 @@ BUDGET_BASIS_FIXED_SHARES: BudgetBasis
 BUDGET_BASIS_MEASURED: BudgetBasis
 
 class RetrieveRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ...) -> None: ...
+    document_hit_limit: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
 
 class RetrieveResponse(_message.Message):
     __slots__ = ("hits", "stage_reports", "unreachable", "usage", "pipeline")
@@ -113,18 +115,20 @@ class GenerateResponse(_message.Message):
     def __init__(self, answer_delta: _Optional[_Union[AnswerDelta, _Mapping]] = ..., stage_completed: _Optional[_Union[_passage_pb2.StageReport, _Mapping]] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ...) -> None: ...
+    document_hit_limit: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
     __slots__ = ("hits", "answer", "stage_reports", "unreachable", "usage", "pipeline")
@@ -143,18 +147,20 @@ class SearchResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., answer: _Optional[_Union[_passage_pb2.Answer, _Mapping]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ...) -> None: ...
 
 class StreamSearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ...) -> None: ...
+    document_hit_limit: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
 
 class StreamSearchResponse(_message.Message):
     __slots__ = ("hits_revised", "stage_completed", "answer_delta", "completed")
