@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import CoreSchema, core_schema
@@ -91,10 +92,11 @@ class _Reference:
 
 
 def references(settings: type[BaseModel]) -> dict[str, type]:
-    """The fields of `settings` that name another plugin, each with the role it must have."""
+    """The fields of `settings` that name another plugin, optional ones included, each with the role it must have."""
     found: dict[str, type] = {}
     for name, info in settings.model_fields.items():
-        for each in info.metadata:
+        alternatives = (getattr(each, "__metadata__", ()) for each in get_args(info.annotation))
+        for each in (*info.metadata, *chain.from_iterable(alternatives)):
             if isinstance(each, _Reference):
                 found[name] = each.role
     return found

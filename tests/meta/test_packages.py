@@ -14,12 +14,23 @@ import pytest
 
 import tamis
 import tamis_extractive
+import tamis_llm
+import tamis_openai
 import tamis_qdrant
 import tamis_tantivy
 import tamis_transformers
 
-PLUGINS = (tamis_extractive, tamis_qdrant, tamis_tantivy, tamis_transformers)
-ENGINES = ("torch", "transformers", "qdrant_edge", "qdrant_client", "tantivy", "snowballstemmer", "cachetools")
+PLUGINS = (tamis_extractive, tamis_llm, tamis_openai, tamis_qdrant, tamis_tantivy, tamis_transformers)
+ENGINES = (
+    "torch",
+    "transformers",
+    "qdrant_edge",
+    "qdrant_client",
+    "tantivy",
+    "snowballstemmer",
+    "cachetools",
+    "openai",
+)
 _SCRIPTS = {"tamis_qdrant.worker"}
 
 
