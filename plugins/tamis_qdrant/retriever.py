@@ -48,7 +48,7 @@ class QdrantRetriever(Retriever):
             await index.close()
         self._files.shutdown(wait=True)
 
-    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         index = await QdrantIndex.open(
             directory,
             self._embedder,

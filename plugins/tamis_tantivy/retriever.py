@@ -54,7 +54,7 @@ class TantivyRetriever(Retriever):
         self._reading.shutdown(wait=False, cancel_futures=True)
         self._writing.shutdown(wait=True)
 
-    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         index = TantivyIndex(
             directory,
             language=self._settings.language,

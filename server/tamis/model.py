@@ -19,7 +19,11 @@ __all__ = [
     "Contribution",
     "Document",
     "FinishReason",
+    "Heading",
     "Hit",
+    "Landmark",
+    "Locator",
+    "PageBreak",
     "Passage",
     "Query",
     "ScoreKind",
@@ -66,14 +70,52 @@ class ScoreKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading that begins at byte `start` of a document's text and holds until the next of its level or a higher one.
+
+    `level` is 1, the outermost, to 9. The text may, but need not, stand in the document's text.
+    """
+
+    start: int
+    text: str
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PageBreak:
+    """Page `page`, from 1, begins at byte `start` of a document's text."""
+
+    start: int
+    page: int
+
+
+Landmark: TypeAlias = Union[Heading, PageBreak]
+"""A place in a document's text that passages are named after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """Where people find something in a document. All count from 1; 0 where it is not known."""
+
+    first_page: int = 0
+    last_page: int = 0
+    first_line: int = 0
+    last_line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """What a caller wrote. `version` is the journal sequence that wrote it (0 before it is written)."""
+    """What a caller wrote. `version` is the journal sequence that wrote it (0 before it is written).
+
+    `landmarks` are its headings and pages by rising start; without any, headings are recognised in the text itself.
+    """
 
     id: str
     text: str
     title: str = ""
     metadata: Mapping[str, Value] = field(default_factory=dict)
     version: int = 0
+    landmarks: tuple[Landmark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +123,7 @@ class Passage:
     """A stretch of one version of a document, short enough to rank. It never has a score.
 
     `span` says where `text` stands in the document: `span.of(document.text) == text`.
-    `heading` is the nearest heading above it, or empty.
+    `heading_path` are the headings above it, the outermost first; `locator` says on which pages and lines it stands.
     """
 
     id: str
@@ -92,6 +134,8 @@ class Passage:
     heading: str = ""
     span: Span = Span(0, 0)
     metadata: Mapping[str, Value] = field(default_factory=dict)
+    heading_path: tuple[str, ...] = ()
+    locator: Locator = Locator()
 
     @property
     def full_text(self) -> str:
@@ -135,7 +179,8 @@ class StageScore:
 class Candidate:
     """What an index found: a passage by id and by the document version it was indexed from.
 
-    `score` is finite and of `kind`. `snippet` is a short excerpt, empty where the index makes none.
+    `score` is finite and of `kind`. `snippet` is a short excerpt, empty where the index makes none; `highlights` are
+    the spans of the query's words in it, by rising start, none overlapping.
     """
 
     passage_id: str
@@ -143,6 +188,7 @@ class Candidate:
     score: float
     kind: ScoreKind
     snippet: str = ""
+    highlights: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.score):
@@ -158,6 +204,7 @@ class Hit:
     kind: ScoreKind
     stage_scores: tuple[StageScore, ...] = ()
     snippet: str = ""
+    highlights: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +229,7 @@ class Citation:
     document_id: str
     document_version: int
     document_span: Span
+    locator: Locator = Locator()
 
 
 class FinishReason(Enum):

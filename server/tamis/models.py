@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tamis.component import Component
 from tamis.context import Call
 
-__all__ = ["Embedder", "EmbedsTokens", "Float32Array", "Llm", "Message", "Prompt", "TextKind"]
+__all__ = ["Embedder", "EmbedsTokens", "Float32Array", "Llm", "Message", "Prompt", "TextKind", "Tokenizes"]
 
 Float32Array: TypeAlias = NDArray[np.float32]
 
@@ -61,6 +61,18 @@ class EmbedsTokens(Protocol):
         ...
 
 
+@runtime_checkable
+class Tokenizes(Protocol):
+    """A model that can say where its tokens are, so that passages can be cut to what it reads."""
+
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Half-open character ranges of the tokens of `text`, in order, special tokens and prefixes left out.
+
+        Blocks; safe to call from any thread. In time linear in the text's length.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation; `role` is `system`, `user` or `assistant`."""
@@ -87,6 +99,11 @@ class Llm(Component):
     @abstractmethod
     def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Pieces of the answer as they come, at most `limit` tokens; they concatenate to it."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens a text costs. A careful estimate unless the model's tokenizer is at hand: never fewer than
+        a token for three bytes of UTF-8. Safe to call from any thread."""
+        return -(-len(text.encode()) // 3)
 
     async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
         """Natural log-probability of each choice as the continuation; shape [len(choices)].

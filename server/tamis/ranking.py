@@ -26,6 +26,7 @@ def from_candidates(stage: str, candidates: Sequence[Candidate], passages: Mappi
             each.kind,
             (StageScore(stage, rank, each.score, each.kind),),
             each.snippet,
+            each.highlights,
         )
         for rank, each in enumerate(found, 1)
     )
@@ -76,4 +77,5 @@ def _scores(ranking: Ranking) -> list[tuple[str, float | None]]:
 
 def _merge(known: Hit, other: Hit) -> Hit:
     stages = {score.stage: score for score in (*known.stage_scores, *other.stage_scores)}
-    return replace(known, stage_scores=tuple(stages.values()), snippet=known.snippet or other.snippet)
+    excerpt = known if known.snippet else other
+    return replace(known, stage_scores=tuple(stages.values()), snippet=excerpt.snippet, highlights=excerpt.highlights)

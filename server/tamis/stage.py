@@ -21,6 +21,7 @@ __all__ = [
     "Reranker",
     "Reranking",
     "Retriever",
+    "Suggests",
 ]
 
 
@@ -156,10 +157,23 @@ class Index(Protocol):
 class HasIndex(Protocol):
     """A stage that keeps something for each document: postings, vectors, token embeddings."""
 
-    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         """Opens or creates the index of `collection` under `directory`, which is this index's alone.
 
+        `language` is the collection's, an ISO 639-1 code; the index's own setting holds where it is empty.
         Afterwards the stage answers queries on that collection from it, until it is closed or dropped.
         Raises `ConfigurationError` when what is stored there was made with other settings.
+        """
+        ...
+
+
+@runtime_checkable
+class Suggests(Protocol):
+    """A retriever that knows the words of its index, and so can mend a query's."""
+
+    async def suggest(self, query: Query, *, call: Call) -> str:
+        """The query's text with words that no passage has replaced by the likeliest near ones that some have.
+
+        Empty when every word is known or nothing near is. Everything but those words stays as it was written.
         """
         ...

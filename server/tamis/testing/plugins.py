@@ -162,7 +162,7 @@ class MemoryRetriever(_Misbehaving, Retriever):
         super().__init__(settings)
         self._indexes: dict[str, MemoryIndex] = {}
 
-    async def open_index(self, collection: str, generation: int, *, directory: Path) -> Index:
+    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         refuses = self.settings.behaviour == "cannot_index"
         self._indexes[collection] = MemoryIndex(until_the_gate_opens=refuses)
         return self._indexes[collection]

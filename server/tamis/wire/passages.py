@@ -74,6 +74,7 @@ def from_hit(hit: Hit, *, with_body: bool) -> passage_pb2.Hit:
         score_kind=_score_kind(hit.kind),
         stage_scores=[_stage_score(each) for each in hit.stage_scores],
         snippet=hit.snippet if with_body else "",
+        snippet_highlights=[_span(each) for each in hit.highlights] if with_body else (),
     )
 
 

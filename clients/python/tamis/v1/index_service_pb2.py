@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tamis.v1 import passage_pb2 as tamis_dot_v1_dot_passage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctamis/v1/index_service.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tamis/v1/passage.proto\"\xb6\x01\n\nCollection\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x15\n\rpassage_count\x18\x05 \x01(\x03\x12%\n\x07indexes\x18\x06 \x03(\x0b\x32\x14.tamis.v1.IndexState\"Y\n\nIndexState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x18\n\x10\x61pplied_sequence\x18\x02 \x01(\x03\x12\x11\n\tlag_count\x18\x03 \x01(\x03\x12\x0f\n\x07problem\x18\x04 \x01(\t\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.tamis.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"=\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\";\n\x13GetDocumentResponse\x12$\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x12.tamis.v1.Document\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x15ListDocumentsResponse\x12%\n\tdocuments\x18\x01 \x03(\x0b\x32\x12.tamis.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_ids\x18\x02 \x03(\t\"B\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\":\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"q\n\x13WaitIndexedResponse\x12%\n\x07indexes\x18\x01 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x33\n\x10\x65lapsed_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"R\n\x15WriteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12%\n\tdocuments\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Document\"i\n\x16WriteDocumentsResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x15\n\rwritten_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x32\x89\x06\n\x0cIndexService\x12P\n\rGetCollection\x12\x1e.tamis.v1.GetCollectionRequest\x1a\x1f.tamis.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .tamis.v1.ListCollectionsRequest\x1a!.tamis.v1.ListCollectionsResponse\x12Y\n\x10\x43reateCollection\x12!.tamis.v1.CreateCollectionRequest\x1a\".tamis.v1.CreateCollectionResponse\x12Y\n\x10\x44\x65leteCollection\x12!.tamis.v1.DeleteCollectionRequest\x1a\".tamis.v1.DeleteCollectionResponse\x12J\n\x0bGetDocument\x12\x1c.tamis.v1.GetDocumentRequest\x1a\x1d.tamis.v1.GetDocumentResponse\x12P\n\rListDocuments\x12\x1e.tamis.v1.ListDocumentsRequest\x1a\x1f.tamis.v1.ListDocumentsResponse\x12V\n\x0f\x44\x65leteDocuments\x12 .tamis.v1.DeleteDocumentsRequest\x1a!.tamis.v1.DeleteDocumentsResponse\x12J\n\x0bWaitIndexed\x12\x1c.tamis.v1.WaitIndexedRequest\x1a\x1d.tamis.v1.WaitIndexedResponse\x12W\n\x0eWriteDocuments\x12\x1f.tamis.v1.WriteDocumentsRequest\x1a .tamis.v1.WriteDocumentsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctamis/v1/index_service.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tamis/v1/passage.proto\"\xc8\x01\n\nCollection\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x15\n\rpassage_count\x18\x05 \x01(\x03\x12%\n\x07indexes\x18\x06 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x10\n\x08language\x18\x07 \x01(\t\"Y\n\nIndexState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x18\n\x10\x61pplied_sequence\x18\x02 \x01(\x03\x12\x11\n\tlag_count\x18\x03 \x01(\x03\x12\x0f\n\x07problem\x18\x04 \x01(\t\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.tamis.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"=\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\";\n\x13GetDocumentResponse\x12$\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x12.tamis.v1.Document\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x15ListDocumentsResponse\x12%\n\tdocuments\x18\x01 \x03(\x0b\x32\x12.tamis.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_ids\x18\x02 \x03(\t\"B\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\":\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"q\n\x13WaitIndexedResponse\x12%\n\x07indexes\x18\x01 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x33\n\x10\x65lapsed_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"R\n\x15WriteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12%\n\tdocuments\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Document\"i\n\x16WriteDocumentsResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x15\n\rwritten_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x32\x89\x06\n\x0cIndexService\x12P\n\rGetCollection\x12\x1e.tamis.v1.GetCollectionRequest\x1a\x1f.tamis.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .tamis.v1.ListCollectionsRequest\x1a!.tamis.v1.ListCollectionsResponse\x12Y\n\x10\x43reateCollection\x12!.tamis.v1.CreateCollectionRequest\x1a\".tamis.v1.CreateCollectionResponse\x12Y\n\x10\x44\x65leteCollection\x12!.tamis.v1.DeleteCollectionRequest\x1a\".tamis.v1.DeleteCollectionResponse\x12J\n\x0bGetDocument\x12\x1c.tamis.v1.GetDocumentRequest\x1a\x1d.tamis.v1.GetDocumentResponse\x12P\n\rListDocuments\x12\x1e.tamis.v1.ListDocumentsRequest\x1a\x1f.tamis.v1.ListDocumentsResponse\x12V\n\x0f\x44\x65leteDocuments\x12 .tamis.v1.DeleteDocumentsRequest\x1a!.tamis.v1.DeleteDocumentsResponse\x12J\n\x0bWaitIndexed\x12\x1c.tamis.v1.WaitIndexedRequest\x1a\x1d.tamis.v1.WaitIndexedResponse\x12W\n\x0eWriteDocuments\x12\x1f.tamis.v1.WriteDocumentsRequest\x1a .tamis.v1.WriteDocumentsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,45 +35,45 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tamis.v1.index_service_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COLLECTION']._serialized_start=132
-  _globals['_COLLECTION']._serialized_end=314
-  _globals['_INDEXSTATE']._serialized_start=316
-  _globals['_INDEXSTATE']._serialized_end=405
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=407
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=449
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=451
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=516
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=518
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=581
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=583
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=676
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=678
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=723
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=725
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=793
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=795
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=840
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=842
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=868
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=870
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=931
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=933
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=992
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=994
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1075
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1077
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1164
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=1166
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=1232
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=1234
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=1300
-  _globals['_WAITINDEXEDREQUEST']._serialized_start=1302
-  _globals['_WAITINDEXEDREQUEST']._serialized_end=1360
-  _globals['_WAITINDEXEDRESPONSE']._serialized_start=1362
-  _globals['_WAITINDEXEDRESPONSE']._serialized_end=1475
-  _globals['_WRITEDOCUMENTSREQUEST']._serialized_start=1477
-  _globals['_WRITEDOCUMENTSREQUEST']._serialized_end=1559
-  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_start=1561
-  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_end=1666
-  _globals['_INDEXSERVICE']._serialized_start=1669
-  _globals['_INDEXSERVICE']._serialized_end=2446
+  _globals['_COLLECTION']._serialized_end=332
+  _globals['_INDEXSTATE']._serialized_start=334
+  _globals['_INDEXSTATE']._serialized_end=423
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=425
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=467
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=469
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=534
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=536
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=599
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=601
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=694
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=696
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=759
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=761
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=829
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=831
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=876
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=878
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=904
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=906
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=967
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=969
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1028
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1030
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1111
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1113
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1200
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=1202
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=1268
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=1270
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=1336
+  _globals['_WAITINDEXEDREQUEST']._serialized_start=1338
+  _globals['_WAITINDEXEDREQUEST']._serialized_end=1396
+  _globals['_WAITINDEXEDRESPONSE']._serialized_start=1398
+  _globals['_WAITINDEXEDRESPONSE']._serialized_end=1511
+  _globals['_WRITEDOCUMENTSREQUEST']._serialized_start=1513
+  _globals['_WRITEDOCUMENTSREQUEST']._serialized_end=1595
+  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_start=1597
+  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_end=1702
+  _globals['_INDEXSERVICE']._serialized_start=1705
+  _globals['_INDEXSERVICE']._serialized_end=2482
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from tamis.v1 import value_pb2 as tamis_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tamis/v1/passage.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14tamis/v1/value.proto\"\xba\x01\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x32\n\x08metadata\x18\x04 \x03(\x0b\x32 .tamis.v1.Document.MetadataEntry\x12\x0f\n\x07version\x18\x05 \x01(\x03\x1a@\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.tamis.v1.Value:\x02\x38\x01\"\x92\x02\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0f\n\x07heading\x18\x06 \x01(\t\x12)\n\rdocument_span\x18\x07 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\x12\x31\n\x08metadata\x18\x08 \x03(\x0b\x32\x1f.tamis.v1.Passage.MetadataEntry\x1a@\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.tamis.v1.Value:\x02\x38\x01\"&\n\x08\x42yteSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xad\x01\n\x03Hit\x12\"\n\x07passage\x18\x01 \x01(\x0b\x32\x11.tamis.v1.Passage\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\'\n\nscore_kind\x18\x03 \x01(\x0e\x32\x13.tamis.v1.ScoreKind\x12*\n\x0cstage_scores\x18\x04 \x03(\x0b\x32\x14.tamis.v1.StageScore\x12\x0f\n\x07snippet\x18\x05 \x01(\tB\x08\n\x06_score\"\x9f\x01\n\nStageScore\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x12\n\x05score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\'\n\nscore_kind\x18\x04 \x01(\x0e\x32\x13.tamis.v1.ScoreKind\x12-\n\rcontributions\x18\x05 \x03(\x0b\x32\x16.tamis.v1.ContributionB\x08\n\x06_score\":\n\x0c\x43ontribution\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\r\n\x05value\x18\x03 \x01(\x01\"\xa1\x01\n\x08\x43itation\x12\'\n\x0b\x61nswer_span\x18\x01 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\x12\x12\n\npassage_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x04 \x01(\x03\x12)\n\rdocument_span\x18\x05 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\"l\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\x12-\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x16.tamis.v1.FinishReason\"\x85\x01\n\x05Usage\x12\x12\n\npair_count\x18\x01 \x01(\x03\x12\x19\n\x11input_token_count\x18\x02 \x01(\x03\x12\x1a\n\x12output_token_count\x18\x03 \x01(\x03\x12\x18\n\x10model_call_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x63\x61\x63he_hit_count\x18\x05 \x01(\x03\"\xd0\x02\n\x0bStageReport\x12\r\n\x05stage\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.tamis.v1.StageRole\x12\'\n\x07outcome\x18\x03 \x01(\x0e\x32\x16.tamis.v1.StageOutcome\x12%\n\x06reason\x18\x04 \x01(\x0e\x32\x15.tamis.v1.StageReason\x12\x12\n\ndone_count\x18\x05 \x01(\x05\x12\x13\n\x0btotal_count\x18\x06 \x01(\x05\x12\x33\n\x10\x65lapsed_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x62udget_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x05usage\x18\t \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\r\n\x05notes\x18\n \x03(\t*\xd4\x01\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16SCORE_KIND_RANK_FUSION\x10\x01\x12\x19\n\x15SCORE_KIND_NORMALIZED\x10\x02\x12\x15\n\x11SCORE_KIND_COSINE\x10\x03\x12\x13\n\x0fSCORE_KIND_BM25\x10\x04\x12\x16\n\x12SCORE_KIND_MAX_SIM\x10\x05\x12\x14\n\x10SCORE_KIND_LOGIT\x10\x06\x12\x1a\n\x16SCORE_KIND_PROBABILITY\x10\x07*\xab\x01\n\tStageRole\x12\x1a\n\x16STAGE_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14STAGE_ROLE_RETRIEVER\x10\x01\x12\x15\n\x11STAGE_ROLE_FUSION\x10\x02\x12\x17\n\x13STAGE_ROLE_RERANKER\x10\x03\x12\x1e\n\x1aSTAGE_ROLE_CONTEXT_BUILDER\x10\x04\x12\x18\n\x14STAGE_ROLE_GENERATOR\x10\x05*\xb6\x01\n\x0cStageOutcome\x12\x1d\n\x19STAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11STAGE_OUTCOME_RAN\x10\x01\x12\x19\n\x15STAGE_OUTCOME_PARTIAL\x10\x02\x12\x19\n\x15STAGE_OUTCOME_SKIPPED\x10\x03\x12\x1b\n\x17STAGE_OUTCOME_FELL_BACK\x10\x04\x12\x1d\n\x19STAGE_OUTCOME_UNREACHABLE\x10\x05*\xba\x01\n\x0bStageReason\x12\x1c\n\x18STAGE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STAGE_REASON_DEADLINE\x10\x01\x12\x17\n\x13STAGE_REASON_FAILED\x10\x02\x12\x1f\n\x1bSTAGE_REASON_INVALID_OUTPUT\x10\x03\x12\x1b\n\x17STAGE_REASON_OVERLOADED\x10\x04\x12\x1b\n\x17STAGE_REASON_INCOMPLETE\x10\x05*\x80\x02\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INISH_REASON_ANSWERED\x10\x01\x12\x19\n\x15\x46INISH_REASON_NO_HITS\x10\x02\x12\'\n#FINISH_REASON_INSUFFICIENT_EVIDENCE\x10\x03\x12\x1b\n\x17\x46INISH_REASON_TRUNCATED\x10\x04\x12\x1f\n\x1b\x46INISH_REASON_NOT_REQUESTED\x10\x05\x12\x19\n\x15\x46INISH_REASON_SKIPPED\x10\x06\x12\x18\n\x14\x46INISH_REASON_FAILED\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16tamis/v1/passage.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x14tamis/v1/value.proto\"\xe1\x01\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x32\n\x08metadata\x18\x04 \x03(\x0b\x32 .tamis.v1.Document.MetadataEntry\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12%\n\tlandmarks\x18\x06 \x03(\x0b\x32\x12.tamis.v1.Landmark\x1a@\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.tamis.v1.Value:\x02\x38\x01\"W\n\x08Landmark\x12\r\n\x05start\x18\x01 \x01(\x05\x12$\n\x07heading\x18\x02 \x01(\x0b\x32\x11.tamis.v1.HeadingH\x00\x12\x0e\n\x04page\x18\x03 \x01(\x05H\x00\x42\x06\n\x04kind\"&\n\x07Heading\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\x05\"W\n\x07Locator\x12\x12\n\nfirst_page\x18\x01 \x01(\x05\x12\x11\n\tlast_page\x18\x02 \x01(\x05\x12\x12\n\nfirst_line\x18\x03 \x01(\x05\x12\x11\n\tlast_line\x18\x04 \x01(\x05\"\xcc\x02\n\x07Passage\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\x0f\n\x07heading\x18\x06 \x01(\t\x12)\n\rdocument_span\x18\x07 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\x12\x31\n\x08metadata\x18\x08 \x03(\x0b\x32\x1f.tamis.v1.Passage.MetadataEntry\x12\x14\n\x0cheading_path\x18\t \x03(\t\x12\"\n\x07locator\x18\n \x01(\x0b\x32\x11.tamis.v1.Locator\x1a@\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.tamis.v1.Value:\x02\x38\x01\"&\n\x08\x42yteSpan\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"\xdd\x01\n\x03Hit\x12\"\n\x07passage\x18\x01 \x01(\x0b\x32\x11.tamis.v1.Passage\x12\x12\n\x05score\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\'\n\nscore_kind\x18\x03 \x01(\x0e\x32\x13.tamis.v1.ScoreKind\x12*\n\x0cstage_scores\x18\x04 \x03(\x0b\x32\x14.tamis.v1.StageScore\x12\x0f\n\x07snippet\x18\x05 \x01(\t\x12.\n\x12snippet_highlights\x18\x06 \x03(\x0b\x32\x12.tamis.v1.ByteSpanB\x08\n\x06_score\"\x9f\x01\n\nStageScore\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x12\n\x05score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\'\n\nscore_kind\x18\x04 \x01(\x0e\x32\x13.tamis.v1.ScoreKind\x12-\n\rcontributions\x18\x05 \x03(\x0b\x32\x16.tamis.v1.ContributionB\x08\n\x06_score\":\n\x0c\x43ontribution\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\r\n\x05value\x18\x03 \x01(\x01\"\xc5\x01\n\x08\x43itation\x12\'\n\x0b\x61nswer_span\x18\x01 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\x12\x12\n\npassage_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x04 \x01(\x03\x12)\n\rdocument_span\x18\x05 \x01(\x0b\x32\x12.tamis.v1.ByteSpan\x12\"\n\x07locator\x18\x06 \x01(\x0b\x32\x11.tamis.v1.Locator\"l\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\x12-\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x16.tamis.v1.FinishReason\"\x85\x01\n\x05Usage\x12\x12\n\npair_count\x18\x01 \x01(\x03\x12\x19\n\x11input_token_count\x18\x02 \x01(\x03\x12\x1a\n\x12output_token_count\x18\x03 \x01(\x03\x12\x18\n\x10model_call_count\x18\x04 \x01(\x03\x12\x17\n\x0f\x63\x61\x63he_hit_count\x18\x05 \x01(\x03\"\xd0\x02\n\x0bStageReport\x12\r\n\x05stage\x18\x01 \x01(\t\x12!\n\x04role\x18\x02 \x01(\x0e\x32\x13.tamis.v1.StageRole\x12\'\n\x07outcome\x18\x03 \x01(\x0e\x32\x16.tamis.v1.StageOutcome\x12%\n\x06reason\x18\x04 \x01(\x0e\x32\x15.tamis.v1.StageReason\x12\x12\n\ndone_count\x18\x05 \x01(\x05\x12\x13\n\x0btotal_count\x18\x06 \x01(\x05\x12\x33\n\x10\x65lapsed_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x62udget_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x05usage\x18\t \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\r\n\x05notes\x18\n \x03(\t*\xd4\x01\n\tScoreKind\x12\x1a\n\x16SCORE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16SCORE_KIND_RANK_FUSION\x10\x01\x12\x19\n\x15SCORE_KIND_NORMALIZED\x10\x02\x12\x15\n\x11SCORE_KIND_COSINE\x10\x03\x12\x13\n\x0fSCORE_KIND_BM25\x10\x04\x12\x16\n\x12SCORE_KIND_MAX_SIM\x10\x05\x12\x14\n\x10SCORE_KIND_LOGIT\x10\x06\x12\x1a\n\x16SCORE_KIND_PROBABILITY\x10\x07*\xab\x01\n\tStageRole\x12\x1a\n\x16STAGE_ROLE_UNSPECIFIED\x10\x00\x12\x18\n\x14STAGE_ROLE_RETRIEVER\x10\x01\x12\x15\n\x11STAGE_ROLE_FUSION\x10\x02\x12\x17\n\x13STAGE_ROLE_RERANKER\x10\x03\x12\x1e\n\x1aSTAGE_ROLE_CONTEXT_BUILDER\x10\x04\x12\x18\n\x14STAGE_ROLE_GENERATOR\x10\x05*\xb6\x01\n\x0cStageOutcome\x12\x1d\n\x19STAGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11STAGE_OUTCOME_RAN\x10\x01\x12\x19\n\x15STAGE_OUTCOME_PARTIAL\x10\x02\x12\x19\n\x15STAGE_OUTCOME_SKIPPED\x10\x03\x12\x1b\n\x17STAGE_OUTCOME_FELL_BACK\x10\x04\x12\x1d\n\x19STAGE_OUTCOME_UNREACHABLE\x10\x05*\xba\x01\n\x0bStageReason\x12\x1c\n\x18STAGE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STAGE_REASON_DEADLINE\x10\x01\x12\x17\n\x13STAGE_REASON_FAILED\x10\x02\x12\x1f\n\x1bSTAGE_REASON_INVALID_OUTPUT\x10\x03\x12\x1b\n\x17STAGE_REASON_OVERLOADED\x10\x04\x12\x1b\n\x17STAGE_REASON_INCOMPLETE\x10\x05*\x80\x02\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x46INISH_REASON_ANSWERED\x10\x01\x12\x19\n\x15\x46INISH_REASON_NO_HITS\x10\x02\x12\'\n#FINISH_REASON_INSUFFICIENT_EVIDENCE\x10\x03\x12\x1b\n\x17\x46INISH_REASON_TRUNCATED\x10\x04\x12\x1f\n\x1b\x46INISH_REASON_NOT_REQUESTED\x10\x05\x12\x19\n\x15\x46INISH_REASON_SKIPPED\x10\x06\x12\x18\n\x14\x46INISH_REASON_FAILED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +37,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DOCUMENT_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_PASSAGE_METADATAENTRY']._loaded_options = None
   _globals['_PASSAGE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_SCOREKIND']._serialized_start=1744
-  _globals['_SCOREKIND']._serialized_end=1956
-  _globals['_STAGEROLE']._serialized_start=1959
-  _globals['_STAGEROLE']._serialized_end=2130
-  _globals['_STAGEOUTCOME']._serialized_start=2133
-  _globals['_STAGEOUTCOME']._serialized_end=2315
-  _globals['_STAGEREASON']._serialized_start=2318
-  _globals['_STAGEREASON']._serialized_end=2504
-  _globals['_FINISHREASON']._serialized_start=2507
-  _globals['_FINISHREASON']._serialized_end=2763
+  _globals['_SCOREKIND']._serialized_start=2143
+  _globals['_SCOREKIND']._serialized_end=2355
+  _globals['_STAGEROLE']._serialized_start=2358
+  _globals['_STAGEROLE']._serialized_end=2529
+  _globals['_STAGEOUTCOME']._serialized_start=2532
+  _globals['_STAGEOUTCOME']._serialized_end=2714
+  _globals['_STAGEREASON']._serialized_start=2717
+  _globals['_STAGEREASON']._serialized_end=2903
+  _globals['_FINISHREASON']._serialized_start=2906
+  _globals['_FINISHREASON']._serialized_end=3162
   _globals['_DOCUMENT']._serialized_start=91
-  _globals['_DOCUMENT']._serialized_end=277
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=213
-  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=277
-  _globals['_PASSAGE']._serialized_start=280
-  _globals['_PASSAGE']._serialized_end=554
-  _globals['_PASSAGE_METADATAENTRY']._serialized_start=213
-  _globals['_PASSAGE_METADATAENTRY']._serialized_end=277
-  _globals['_BYTESPAN']._serialized_start=556
-  _globals['_BYTESPAN']._serialized_end=594
-  _globals['_HIT']._serialized_start=597
-  _globals['_HIT']._serialized_end=770
-  _globals['_STAGESCORE']._serialized_start=773
-  _globals['_STAGESCORE']._serialized_end=932
-  _globals['_CONTRIBUTION']._serialized_start=934
-  _globals['_CONTRIBUTION']._serialized_end=992
-  _globals['_CITATION']._serialized_start=995
-  _globals['_CITATION']._serialized_end=1156
-  _globals['_ANSWER']._serialized_start=1158
-  _globals['_ANSWER']._serialized_end=1266
-  _globals['_USAGE']._serialized_start=1269
-  _globals['_USAGE']._serialized_end=1402
-  _globals['_STAGEREPORT']._serialized_start=1405
-  _globals['_STAGEREPORT']._serialized_end=1741
+  _globals['_DOCUMENT']._serialized_end=316
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_start=252
+  _globals['_DOCUMENT_METADATAENTRY']._serialized_end=316
+  _globals['_LANDMARK']._serialized_start=318
+  _globals['_LANDMARK']._serialized_end=405
+  _globals['_HEADING']._serialized_start=407
+  _globals['_HEADING']._serialized_end=445
+  _globals['_LOCATOR']._serialized_start=447
+  _globals['_LOCATOR']._serialized_end=534
+  _globals['_PASSAGE']._serialized_start=537
+  _globals['_PASSAGE']._serialized_end=869
+  _globals['_PASSAGE_METADATAENTRY']._serialized_start=252
+  _globals['_PASSAGE_METADATAENTRY']._serialized_end=316
+  _globals['_BYTESPAN']._serialized_start=871
+  _globals['_BYTESPAN']._serialized_end=909
+  _globals['_HIT']._serialized_start=912
+  _globals['_HIT']._serialized_end=1133
+  _globals['_STAGESCORE']._serialized_start=1136
+  _globals['_STAGESCORE']._serialized_end=1295
+  _globals['_CONTRIBUTION']._serialized_start=1297
+  _globals['_CONTRIBUTION']._serialized_end=1355
+  _globals['_CITATION']._serialized_start=1358
+  _globals['_CITATION']._serialized_end=1555
+  _globals['_ANSWER']._serialized_start=1557
+  _globals['_ANSWER']._serialized_end=1665
+  _globals['_USAGE']._serialized_start=1668
+  _globals['_USAGE']._serialized_end=1801
+  _globals['_STAGEREPORT']._serialized_start=1804
+  _globals['_STAGEREPORT']._serialized_end=2140
 # @@protoc_insertion_point(module_scope)

@@ -95,7 +95,7 @@ FINISH_REASON_SKIPPED: FinishReason
 FINISH_REASON_FAILED: FinishReason
 
 class Document(_message.Message):
-    __slots__ = ("id", "title", "text", "metadata", "version")
+    __slots__ = ("id", "title", "text", "metadata", "version", "landmarks")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,15 +108,47 @@ class Document(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    LANDMARKS_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     text: str
     metadata: _containers.MessageMap[str, _value_pb2.Value]
     version: int
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ..., version: _Optional[int] = ...) -> None: ...
+    landmarks: _containers.RepeatedCompositeFieldContainer[Landmark]
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., text: _Optional[str] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ..., version: _Optional[int] = ..., landmarks: _Optional[_Iterable[_Union[Landmark, _Mapping]]] = ...) -> None: ...
+
+class Landmark(_message.Message):
+    __slots__ = ("start", "heading", "page")
+    START_FIELD_NUMBER: _ClassVar[int]
+    HEADING_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    heading: Heading
+    page: int
+    def __init__(self, start: _Optional[int] = ..., heading: _Optional[_Union[Heading, _Mapping]] = ..., page: _Optional[int] = ...) -> None: ...
+
+class Heading(_message.Message):
+    __slots__ = ("text", "level")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    level: int
+    def __init__(self, text: _Optional[str] = ..., level: _Optional[int] = ...) -> None: ...
+
+class Locator(_message.Message):
+    __slots__ = ("first_page", "last_page", "first_line", "last_line")
+    FIRST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_PAGE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_LINE_FIELD_NUMBER: _ClassVar[int]
+    LAST_LINE_FIELD_NUMBER: _ClassVar[int]
+    first_page: int
+    last_page: int
+    first_line: int
+    last_line: int
+    def __init__(self, first_page: _Optional[int] = ..., last_page: _Optional[int] = ..., first_line: _Optional[int] = ..., last_line: _Optional[int] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("id", "document_id", "document_version", "text", "title", "heading", "document_span", "metadata")
+    __slots__ = ("id", "document_id", "document_version", "text", "title", "heading", "document_span", "metadata", "heading_path", "locator")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +164,8 @@ class Passage(_message.Message):
     HEADING_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_SPAN_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    HEADING_PATH_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
     id: str
     document_id: str
     document_version: int
@@ -140,7 +174,9 @@ class Passage(_message.Message):
     heading: str
     document_span: ByteSpan
     metadata: _containers.MessageMap[str, _value_pb2.Value]
-    def __init__(self, id: _Optional[str] = ..., document_id: _Optional[str] = ..., document_version: _Optional[int] = ..., text: _Optional[str] = ..., title: _Optional[str] = ..., heading: _Optional[str] = ..., document_span: _Optional[_Union[ByteSpan, _Mapping]] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ...) -> None: ...
+    heading_path: _containers.RepeatedScalarFieldContainer[str]
+    locator: Locator
+    def __init__(self, id: _Optional[str] = ..., document_id: _Optional[str] = ..., document_version: _Optional[int] = ..., text: _Optional[str] = ..., title: _Optional[str] = ..., heading: _Optional[str] = ..., document_span: _Optional[_Union[ByteSpan, _Mapping]] = ..., metadata: _Optional[_Mapping[str, _value_pb2.Value]] = ..., heading_path: _Optional[_Iterable[str]] = ..., locator: _Optional[_Union[Locator, _Mapping]] = ...) -> None: ...
 
 class ByteSpan(_message.Message):
     __slots__ = ("start", "end")
@@ -151,18 +187,20 @@ class ByteSpan(_message.Message):
     def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("passage", "score", "score_kind", "stage_scores", "snippet")
+    __slots__ = ("passage", "score", "score_kind", "stage_scores", "snippet", "snippet_highlights")
     PASSAGE_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SCORE_KIND_FIELD_NUMBER: _ClassVar[int]
     STAGE_SCORES_FIELD_NUMBER: _ClassVar[int]
     SNIPPET_FIELD_NUMBER: _ClassVar[int]
+    SNIPPET_HIGHLIGHTS_FIELD_NUMBER: _ClassVar[int]
     passage: Passage
     score: float
     score_kind: ScoreKind
     stage_scores: _containers.RepeatedCompositeFieldContainer[StageScore]
     snippet: str
-    def __init__(self, passage: _Optional[_Union[Passage, _Mapping]] = ..., score: _Optional[float] = ..., score_kind: _Optional[_Union[ScoreKind, str]] = ..., stage_scores: _Optional[_Iterable[_Union[StageScore, _Mapping]]] = ..., snippet: _Optional[str] = ...) -> None: ...
+    snippet_highlights: _containers.RepeatedCompositeFieldContainer[ByteSpan]
+    def __init__(self, passage: _Optional[_Union[Passage, _Mapping]] = ..., score: _Optional[float] = ..., score_kind: _Optional[_Union[ScoreKind, str]] = ..., stage_scores: _Optional[_Iterable[_Union[StageScore, _Mapping]]] = ..., snippet: _Optional[str] = ..., snippet_highlights: _Optional[_Iterable[_Union[ByteSpan, _Mapping]]] = ...) -> None: ...
 
 class StageScore(_message.Message):
     __slots__ = ("stage", "rank", "score", "score_kind", "contributions")
@@ -189,18 +227,20 @@ class Contribution(_message.Message):
     def __init__(self, stage: _Optional[str] = ..., rank: _Optional[int] = ..., value: _Optional[float] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("answer_span", "passage_id", "document_id", "document_version", "document_span")
+    __slots__ = ("answer_span", "passage_id", "document_id", "document_version", "document_span", "locator")
     ANSWER_SPAN_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_VERSION_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_SPAN_FIELD_NUMBER: _ClassVar[int]
+    LOCATOR_FIELD_NUMBER: _ClassVar[int]
     answer_span: ByteSpan
     passage_id: str
     document_id: str
     document_version: int
     document_span: ByteSpan
-    def __init__(self, answer_span: _Optional[_Union[ByteSpan, _Mapping]] = ..., passage_id: _Optional[str] = ..., document_id: _Optional[str] = ..., document_version: _Optional[int] = ..., document_span: _Optional[_Union[ByteSpan, _Mapping]] = ...) -> None: ...
+    locator: Locator
+    def __init__(self, answer_span: _Optional[_Union[ByteSpan, _Mapping]] = ..., passage_id: _Optional[str] = ..., document_id: _Optional[str] = ..., document_version: _Optional[int] = ..., document_span: _Optional[_Union[ByteSpan, _Mapping]] = ..., locator: _Optional[_Union[Locator, _Mapping]] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("text", "citations", "finish_reason")

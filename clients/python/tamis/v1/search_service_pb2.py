@@ -22,49 +22,73 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from tamis.v1 import filter_pb2 as tamis_dot_v1_dot_filter__pb2
 from tamis.v1 import passage_pb2 as tamis_dot_v1_dot_passage__pb2
+from tamis.v1 import value_pb2 as tamis_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtamis/v1/search_service.proto\x12\x08tamis.v1\x1a\x15tamis/v1/filter.proto\x1a\x16tamis/v1/passage.proto\"\x97\x01\n\x0fRetrieveRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xa4\x01\n\x10RetrieveResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\"h\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x8d\x01\n\x0eRerankResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x04 \x01(\t\"n\n\x13StreamRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\xaa\x01\n\x14StreamRerankResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"W\n\x0fGenerateRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\"\xa6\x01\n\x10GenerateResponse\x12-\n\x0c\x61nswer_delta\x18\x01 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"\x95\x01\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xc4\x01\n\x0eSearchResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12 \n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x10.tamis.v1.Answer\x12,\n\rstage_reports\x18\x03 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\x12\x1e\n\x05usage\x18\x05 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x06 \x01(\t\"\x9b\x01\n\x13StreamSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\"\xd9\x01\n\x14StreamSearchResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12-\n\x0c\x61nswer_delta\x18\x03 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12(\n\tcompleted\x18\x04 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"K\n\x0bHitsRevised\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x1b\n\x04hits\x18\x03 \x03(\x0b\x32\r.tamis.v1.Hit\"B\n\x0b\x41nswerDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\"\xee\x01\n\tCompleted\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.tamis.v1.FinishReason\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12+\n\x0c\x62udget_basis\x18\x07 \x01(\x0e\x32\x15.tamis.v1.BudgetBasis*e\n\x0b\x42udgetBasis\x12\x1c\n\x18\x42UDGET_BASIS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42UDGET_BASIS_FIXED_SHARES\x10\x01\x12\x19\n\x15\x42UDGET_BASIS_MEASURED\x10\x02\x32\xb3\x03\n\rSearchService\x12\x41\n\x08Retrieve\x12\x19.tamis.v1.RetrieveRequest\x1a\x1a.tamis.v1.RetrieveResponse\x12;\n\x06Rerank\x12\x17.tamis.v1.RerankRequest\x1a\x18.tamis.v1.RerankResponse\x12;\n\x06Search\x12\x17.tamis.v1.SearchRequest\x1a\x18.tamis.v1.SearchResponse\x12O\n\x0cStreamRerank\x12\x1d.tamis.v1.StreamRerankRequest\x1a\x1e.tamis.v1.StreamRerankResponse0\x01\x12\x43\n\x08Generate\x12\x19.tamis.v1.GenerateRequest\x1a\x1a.tamis.v1.GenerateResponse0\x01\x12O\n\x0cStreamSearch\x12\x1d.tamis.v1.StreamSearchRequest\x1a\x1e.tamis.v1.StreamSearchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtamis/v1/search_service.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tamis/v1/filter.proto\x1a\x16tamis/v1/passage.proto\x1a\x14tamis/v1/value.proto\"\xb8\x03\n\x0fRetrieveRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x19\n\x11group_by_document\x18\x08 \x01(\x08\x12\x32\n\x10score_thresholds\x18\t \x03(\x0b\x32\x18.tamis.v1.ScoreThreshold\x12\x1f\n\x06\x62oosts\x18\n \x03(\x0b\x32\x0f.tamis.v1.Boost\x12$\n\tsort_keys\x18\x0b \x03(\x0b\x32\x11.tamis.v1.SortKey\x12(\n\x0b\x66\x61\x63\x65t_specs\x18\x0c \x03(\x0b\x32\x13.tamis.v1.FacetSpec\x12\x30\n\x0fstage_overrides\x18\r \x03(\x0b\x32\x17.tamis.v1.StageOverride\x12\x19\n\x11like_document_ids\x18\x0e \x03(\t\"\xf7\x01\n\x10RetrieveResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x1f\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x0f.tamis.v1.Facet\x12\x17\n\x0fsuggested_query\x18\x08 \x01(\t\"h\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x8d\x01\n\x0eRerankResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x1e\n\x05usage\x18\x03 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x04 \x01(\t\"n\n\x13StreamRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\xaa\x01\n\x14StreamRerankResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"W\n\x0fGenerateRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12#\n\x08passages\x18\x02 \x03(\x0b\x32\x11.tamis.v1.Passage\x12\x10\n\x08pipeline\x18\x03 \x01(\t\"\xa6\x01\n\x10GenerateResponse\x12-\n\x0c\x61nswer_delta\x18\x01 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12(\n\tcompleted\x18\x03 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"\xb6\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x19\n\x11group_by_document\x18\x08 \x01(\x08\x12\x32\n\x10score_thresholds\x18\t \x03(\x0b\x32\x18.tamis.v1.ScoreThreshold\x12\x1f\n\x06\x62oosts\x18\n \x03(\x0b\x32\x0f.tamis.v1.Boost\x12$\n\tsort_keys\x18\x0b \x03(\x0b\x32\x11.tamis.v1.SortKey\x12(\n\x0b\x66\x61\x63\x65t_specs\x18\x0c \x03(\x0b\x32\x13.tamis.v1.FacetSpec\x12\x30\n\x0fstage_overrides\x18\r \x03(\x0b\x32\x17.tamis.v1.StageOverride\x12\x19\n\x11like_document_ids\x18\x0e \x03(\t\"\x97\x02\n\x0eSearchResponse\x12\x1b\n\x04hits\x18\x01 \x03(\x0b\x32\r.tamis.v1.Hit\x12 \n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x10.tamis.v1.Answer\x12,\n\rstage_reports\x18\x03 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x04 \x03(\t\x12\x1e\n\x05usage\x18\x05 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x06 \x01(\t\x12\x17\n\x0fnext_page_token\x18\x07 \x01(\t\x12\x1f\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x0f.tamis.v1.Facet\x12\x17\n\x0fsuggested_query\x18\t \x01(\t\"?\n\x12\x42\x61tchSearchRequest\x12)\n\x08requests\x18\x01 \x03(\x0b\x32\x17.tamis.v1.SearchRequest\"\x90\x01\n\x13\x42\x61tchSearchResponse\x12\x15\n\rrequest_index\x18\x01 \x01(\x05\x12,\n\x08response\x18\x02 \x01(\x0b\x32\x18.tamis.v1.SearchResponseH\x00\x12*\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x17.tamis.v1.SearchFailureH\x00\x42\x08\n\x06result\"R\n\rSearchFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nviolations\x18\x04 \x03(\t\"\xbc\x03\n\x13StreamSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x10\n\x08pipeline\x18\x03 \x01(\t\x12 \n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x1a\n\x12\x64ocument_hit_limit\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x19\n\x11group_by_document\x18\x08 \x01(\x08\x12\x32\n\x10score_thresholds\x18\t \x03(\x0b\x32\x18.tamis.v1.ScoreThreshold\x12\x1f\n\x06\x62oosts\x18\n \x03(\x0b\x32\x0f.tamis.v1.Boost\x12$\n\tsort_keys\x18\x0b \x03(\x0b\x32\x11.tamis.v1.SortKey\x12(\n\x0b\x66\x61\x63\x65t_specs\x18\x0c \x03(\x0b\x32\x13.tamis.v1.FacetSpec\x12\x30\n\x0fstage_overrides\x18\r \x03(\x0b\x32\x17.tamis.v1.StageOverride\x12\x19\n\x11like_document_ids\x18\x0e \x03(\t\"\xd9\x01\n\x14StreamSearchResponse\x12-\n\x0chits_revised\x18\x01 \x01(\x0b\x32\x15.tamis.v1.HitsRevisedH\x00\x12\x30\n\x0fstage_completed\x18\x02 \x01(\x0b\x32\x15.tamis.v1.StageReportH\x00\x12-\n\x0c\x61nswer_delta\x18\x03 \x01(\x0b\x32\x15.tamis.v1.AnswerDeltaH\x00\x12(\n\tcompleted\x18\x04 \x01(\x0b\x32\x13.tamis.v1.CompletedH\x00\x42\x07\n\x05\x65vent\"K\n\x0bHitsRevised\x12\x10\n\x08revision\x18\x01 \x01(\x05\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x1b\n\x04hits\x18\x03 \x03(\x0b\x32\r.tamis.v1.Hit\"B\n\x0b\x41nswerDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12%\n\tcitations\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Citation\"\xc1\x02\n\tCompleted\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.tamis.v1.FinishReason\x12,\n\rstage_reports\x18\x02 \x03(\x0b\x32\x15.tamis.v1.StageReport\x12\x13\n\x0bunreachable\x18\x03 \x03(\t\x12\x1e\n\x05usage\x18\x04 \x01(\x0b\x32\x0f.tamis.v1.Usage\x12\x10\n\x08pipeline\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12+\n\x0c\x62udget_basis\x18\x07 \x01(\x0e\x32\x15.tamis.v1.BudgetBasis\x12\x17\n\x0fnext_page_token\x18\x08 \x01(\t\x12\x1f\n\x06\x66\x61\x63\x65ts\x18\t \x03(\x0b\x32\x0f.tamis.v1.Facet\x12\x17\n\x0fsuggested_query\x18\n \x01(\t\"L\n\x0eScoreThreshold\x12\'\n\nscore_kind\x18\x01 \x01(\x0e\x32\x13.tamis.v1.ScoreKind\x12\x11\n\tmin_score\x18\x02 \x01(\x01\"l\n\x05\x42oost\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12%\n\tcondition\x18\x02 \x01(\x0b\x32\x10.tamis.v1.FilterH\x00\x12$\n\x07recency\x18\x03 \x01(\x0b\x32\x11.tamis.v1.RecencyH\x00\x42\x06\n\x04kind\"O\n\x07Recency\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x35\n\x12half_life_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\",\n\x07SortKey\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\ndescending\x18\x02 \x01(\x08\"/\n\tFacetSpec\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x13\n\x0bvalue_limit\x18\x02 \x01(\x05\"i\n\x05\x46\x61\x63\x65t\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12$\n\x06\x63ounts\x18\x02 \x03(\x0b\x32\x14.tamis.v1.FacetCount\x12\x16\n\x0e\x64ocument_count\x18\x03 \x01(\x03\x12\x13\n\x0bvalue_count\x18\x04 \x01(\x03\"D\n\nFacetCount\x12\x1e\n\x05value\x18\x01 \x01(\x0b\x32\x0f.tamis.v1.Value\x12\x16\n\x0e\x64ocument_count\x18\x02 \x01(\x03\"O\n\rStageOverride\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07setting\x18\x02 \x01(\t\x12\x1e\n\x05value\x18\x03 \x01(\x0b\x32\x0f.tamis.v1.Value*e\n\x0b\x42udgetBasis\x12\x1c\n\x18\x42UDGET_BASIS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x42UDGET_BASIS_FIXED_SHARES\x10\x01\x12\x19\n\x15\x42UDGET_BASIS_MEASURED\x10\x02\x32\x81\x04\n\rSearchService\x12\x41\n\x08Retrieve\x12\x19.tamis.v1.RetrieveRequest\x1a\x1a.tamis.v1.RetrieveResponse\x12;\n\x06Rerank\x12\x17.tamis.v1.RerankRequest\x1a\x18.tamis.v1.RerankResponse\x12;\n\x06Search\x12\x17.tamis.v1.SearchRequest\x1a\x18.tamis.v1.SearchResponse\x12L\n\x0b\x42\x61tchSearch\x12\x1c.tamis.v1.BatchSearchRequest\x1a\x1d.tamis.v1.BatchSearchResponse0\x01\x12O\n\x0cStreamRerank\x12\x1d.tamis.v1.StreamRerankRequest\x1a\x1e.tamis.v1.StreamRerankResponse0\x01\x12\x43\n\x08Generate\x12\x19.tamis.v1.GenerateRequest\x1a\x1a.tamis.v1.GenerateResponse0\x01\x12O\n\x0cStreamSearch\x12\x1d.tamis.v1.StreamSearchRequest\x1a\x1e.tamis.v1.StreamSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tamis.v1.search_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUDGETBASIS']._serialized_start=2319
-  _globals['_BUDGETBASIS']._serialized_end=2420
-  _globals['_RETRIEVEREQUEST']._serialized_start=91
-  _globals['_RETRIEVEREQUEST']._serialized_end=242
-  _globals['_RETRIEVERESPONSE']._serialized_start=245
-  _globals['_RETRIEVERESPONSE']._serialized_end=409
-  _globals['_RERANKREQUEST']._serialized_start=411
-  _globals['_RERANKREQUEST']._serialized_end=515
-  _globals['_RERANKRESPONSE']._serialized_start=518
-  _globals['_RERANKRESPONSE']._serialized_end=659
-  _globals['_STREAMRERANKREQUEST']._serialized_start=661
-  _globals['_STREAMRERANKREQUEST']._serialized_end=771
-  _globals['_STREAMRERANKRESPONSE']._serialized_start=774
-  _globals['_STREAMRERANKRESPONSE']._serialized_end=944
-  _globals['_GENERATEREQUEST']._serialized_start=946
-  _globals['_GENERATEREQUEST']._serialized_end=1033
-  _globals['_GENERATERESPONSE']._serialized_start=1036
-  _globals['_GENERATERESPONSE']._serialized_end=1202
-  _globals['_SEARCHREQUEST']._serialized_start=1205
-  _globals['_SEARCHREQUEST']._serialized_end=1354
-  _globals['_SEARCHRESPONSE']._serialized_start=1357
-  _globals['_SEARCHRESPONSE']._serialized_end=1553
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=1556
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=1711
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1714
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1931
-  _globals['_HITSREVISED']._serialized_start=1933
-  _globals['_HITSREVISED']._serialized_end=2008
-  _globals['_ANSWERDELTA']._serialized_start=2010
-  _globals['_ANSWERDELTA']._serialized_end=2076
-  _globals['_COMPLETED']._serialized_start=2079
-  _globals['_COMPLETED']._serialized_end=2317
-  _globals['_SEARCHSERVICE']._serialized_start=2423
-  _globals['_SEARCHSERVICE']._serialized_end=2858
+  _globals['_BUDGETBASIS']._serialized_start=4407
+  _globals['_BUDGETBASIS']._serialized_end=4508
+  _globals['_RETRIEVEREQUEST']._serialized_start=145
+  _globals['_RETRIEVEREQUEST']._serialized_end=585
+  _globals['_RETRIEVERESPONSE']._serialized_start=588
+  _globals['_RETRIEVERESPONSE']._serialized_end=835
+  _globals['_RERANKREQUEST']._serialized_start=837
+  _globals['_RERANKREQUEST']._serialized_end=941
+  _globals['_RERANKRESPONSE']._serialized_start=944
+  _globals['_RERANKRESPONSE']._serialized_end=1085
+  _globals['_STREAMRERANKREQUEST']._serialized_start=1087
+  _globals['_STREAMRERANKREQUEST']._serialized_end=1197
+  _globals['_STREAMRERANKRESPONSE']._serialized_start=1200
+  _globals['_STREAMRERANKRESPONSE']._serialized_end=1370
+  _globals['_GENERATEREQUEST']._serialized_start=1372
+  _globals['_GENERATEREQUEST']._serialized_end=1459
+  _globals['_GENERATERESPONSE']._serialized_start=1462
+  _globals['_GENERATERESPONSE']._serialized_end=1628
+  _globals['_SEARCHREQUEST']._serialized_start=1631
+  _globals['_SEARCHREQUEST']._serialized_end=2069
+  _globals['_SEARCHRESPONSE']._serialized_start=2072
+  _globals['_SEARCHRESPONSE']._serialized_end=2351
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=2353
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=2416
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=2419
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=2563
+  _globals['_SEARCHFAILURE']._serialized_start=2565
+  _globals['_SEARCHFAILURE']._serialized_end=2647
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=2650
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=3094
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=3097
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=3314
+  _globals['_HITSREVISED']._serialized_start=3316
+  _globals['_HITSREVISED']._serialized_end=3391
+  _globals['_ANSWERDELTA']._serialized_start=3393
+  _globals['_ANSWERDELTA']._serialized_end=3459
+  _globals['_COMPLETED']._serialized_start=3462
+  _globals['_COMPLETED']._serialized_end=3783
+  _globals['_SCORETHRESHOLD']._serialized_start=3785
+  _globals['_SCORETHRESHOLD']._serialized_end=3861
+  _globals['_BOOST']._serialized_start=3863
+  _globals['_BOOST']._serialized_end=3971
+  _globals['_RECENCY']._serialized_start=3973
+  _globals['_RECENCY']._serialized_end=4052
+  _globals['_SORTKEY']._serialized_start=4054
+  _globals['_SORTKEY']._serialized_end=4098
+  _globals['_FACETSPEC']._serialized_start=4100
+  _globals['_FACETSPEC']._serialized_end=4147
+  _globals['_FACET']._serialized_start=4149
+  _globals['_FACET']._serialized_end=4254
+  _globals['_FACETCOUNT']._serialized_start=4256
+  _globals['_FACETCOUNT']._serialized_end=4324
+  _globals['_STAGEOVERRIDE']._serialized_start=4326
+  _globals['_STAGEOVERRIDE']._serialized_end=4405
+  _globals['_SEARCHSERVICE']._serialized_start=4511
+  _globals['_SEARCHSERVICE']._serialized_end=5024
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,9 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
 from tamis.v1 import filter_pb2 as _filter_pb2
 from tamis.v1 import passage_pb2 as _passage_pb2
+from tamis.v1 import value_pb2 as _value_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -19,34 +23,56 @@ BUDGET_BASIS_FIXED_SHARES: BudgetBasis
 BUDGET_BASIS_MEASURED: BudgetBasis
 
 class RetrieveRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    BOOSTS_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
     document_hit_limit: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
+    page_token: str
+    group_by_document: bool
+    score_thresholds: _containers.RepeatedCompositeFieldContainer[ScoreThreshold]
+    boosts: _containers.RepeatedCompositeFieldContainer[Boost]
+    sort_keys: _containers.RepeatedCompositeFieldContainer[SortKey]
+    facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    like_document_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RetrieveResponse(_message.Message):
-    __slots__ = ("hits", "stage_reports", "unreachable", "usage", "pipeline")
+    __slots__ = ("hits", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query")
     HITS_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FACETS_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Hit]
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
     unreachable: _containers.RepeatedScalarFieldContainer[str]
     usage: _passage_pb2.Usage
     pipeline: str
-    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    facets: _containers.RepeatedCompositeFieldContainer[Facet]
+    suggested_query: str
+    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
 
 class RerankRequest(_message.Message):
     __slots__ = ("query", "passages", "pipeline", "page_size")
@@ -115,52 +141,118 @@ class GenerateResponse(_message.Message):
     def __init__(self, answer_delta: _Optional[_Union[AnswerDelta, _Mapping]] = ..., stage_completed: _Optional[_Union[_passage_pb2.StageReport, _Mapping]] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    BOOSTS_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
     document_hit_limit: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
+    page_token: str
+    group_by_document: bool
+    score_thresholds: _containers.RepeatedCompositeFieldContainer[ScoreThreshold]
+    boosts: _containers.RepeatedCompositeFieldContainer[Boost]
+    sort_keys: _containers.RepeatedCompositeFieldContainer[SortKey]
+    facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    like_document_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("hits", "answer", "stage_reports", "unreachable", "usage", "pipeline")
+    __slots__ = ("hits", "answer", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query")
     HITS_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FACETS_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Hit]
     answer: _passage_pb2.Answer
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
     unreachable: _containers.RepeatedScalarFieldContainer[str]
     usage: _passage_pb2.Usage
     pipeline: str
-    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., answer: _Optional[_Union[_passage_pb2.Answer, _Mapping]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ...) -> None: ...
+    next_page_token: str
+    facets: _containers.RepeatedCompositeFieldContainer[Facet]
+    suggested_query: str
+    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., answer: _Optional[_Union[_passage_pb2.Answer, _Mapping]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
+
+class BatchSearchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SearchRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SearchRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchSearchResponse(_message.Message):
+    __slots__ = ("request_index", "response", "failure")
+    REQUEST_INDEX_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    request_index: int
+    response: SearchResponse
+    failure: SearchFailure
+    def __init__(self, request_index: _Optional[int] = ..., response: _Optional[_Union[SearchResponse, _Mapping]] = ..., failure: _Optional[_Union[SearchFailure, _Mapping]] = ...) -> None: ...
+
+class SearchFailure(_message.Message):
+    __slots__ = ("code", "message", "reason", "violations")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    VIOLATIONS_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    message: str
+    reason: str
+    violations: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., violations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamSearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_HIT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    BOOSTS_FIELD_NUMBER: _ClassVar[int]
+    SORT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
     filter: _filter_pb2.Filter
     page_size: int
     document_hit_limit: int
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ...) -> None: ...
+    page_token: str
+    group_by_document: bool
+    score_thresholds: _containers.RepeatedCompositeFieldContainer[ScoreThreshold]
+    boosts: _containers.RepeatedCompositeFieldContainer[Boost]
+    sort_keys: _containers.RepeatedCompositeFieldContainer[SortKey]
+    facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    like_document_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamSearchResponse(_message.Message):
     __slots__ = ("hits_revised", "stage_completed", "answer_delta", "completed")
@@ -193,7 +285,7 @@ class AnswerDelta(_message.Message):
     def __init__(self, text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_passage_pb2.Citation, _Mapping]]] = ...) -> None: ...
 
 class Completed(_message.Message):
-    __slots__ = ("finish_reason", "stage_reports", "unreachable", "usage", "pipeline", "revision", "budget_basis")
+    __slots__ = ("finish_reason", "stage_reports", "unreachable", "usage", "pipeline", "revision", "budget_basis", "next_page_token", "facets", "suggested_query")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +293,9 @@ class Completed(_message.Message):
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     BUDGET_BASIS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FACETS_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
     finish_reason: _passage_pb2.FinishReason
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
     unreachable: _containers.RepeatedScalarFieldContainer[str]
@@ -208,4 +303,79 @@ class Completed(_message.Message):
     pipeline: str
     revision: int
     budget_basis: BudgetBasis
-    def __init__(self, finish_reason: _Optional[_Union[_passage_pb2.FinishReason, str]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., revision: _Optional[int] = ..., budget_basis: _Optional[_Union[BudgetBasis, str]] = ...) -> None: ...
+    next_page_token: str
+    facets: _containers.RepeatedCompositeFieldContainer[Facet]
+    suggested_query: str
+    def __init__(self, finish_reason: _Optional[_Union[_passage_pb2.FinishReason, str]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., revision: _Optional[int] = ..., budget_basis: _Optional[_Union[BudgetBasis, str]] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
+
+class ScoreThreshold(_message.Message):
+    __slots__ = ("score_kind", "min_score")
+    SCORE_KIND_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    score_kind: _passage_pb2.ScoreKind
+    min_score: float
+    def __init__(self, score_kind: _Optional[_Union[_passage_pb2.ScoreKind, str]] = ..., min_score: _Optional[float] = ...) -> None: ...
+
+class Boost(_message.Message):
+    __slots__ = ("weight", "condition", "recency")
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    RECENCY_FIELD_NUMBER: _ClassVar[int]
+    weight: float
+    condition: _filter_pb2.Filter
+    recency: Recency
+    def __init__(self, weight: _Optional[float] = ..., condition: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., recency: _Optional[_Union[Recency, _Mapping]] = ...) -> None: ...
+
+class Recency(_message.Message):
+    __slots__ = ("field", "half_life_duration")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_DURATION_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    half_life_duration: _duration_pb2.Duration
+    def __init__(self, field: _Optional[str] = ..., half_life_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class SortKey(_message.Message):
+    __slots__ = ("field", "descending")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    DESCENDING_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    descending: bool
+    def __init__(self, field: _Optional[str] = ..., descending: _Optional[bool] = ...) -> None: ...
+
+class FacetSpec(_message.Message):
+    __slots__ = ("field", "value_limit")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VALUE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    value_limit: int
+    def __init__(self, field: _Optional[str] = ..., value_limit: _Optional[int] = ...) -> None: ...
+
+class Facet(_message.Message):
+    __slots__ = ("field", "counts", "document_count", "value_count")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    counts: _containers.RepeatedCompositeFieldContainer[FacetCount]
+    document_count: int
+    value_count: int
+    def __init__(self, field: _Optional[str] = ..., counts: _Optional[_Iterable[_Union[FacetCount, _Mapping]]] = ..., document_count: _Optional[int] = ..., value_count: _Optional[int] = ...) -> None: ...
+
+class FacetCount(_message.Message):
+    __slots__ = ("value", "document_count")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    value: _value_pb2.Value
+    document_count: int
+    def __init__(self, value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ..., document_count: _Optional[int] = ...) -> None: ...
+
+class StageOverride(_message.Message):
+    __slots__ = ("stage", "setting", "value")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    SETTING_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    setting: str
+    value: _value_pb2.Value
+    def __init__(self, stage: _Optional[str] = ..., setting: _Optional[str] = ..., value: _Optional[_Union[_value_pb2.Value, _Mapping]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class SearchServiceStub:
                 request_serializer=tamis_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=tamis_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.BatchSearch = channel.unary_stream(
+                '/tamis.v1.SearchService/BatchSearch',
+                request_serializer=tamis_dot_v1_dot_search__service__pb2.BatchSearchRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_search__service__pb2.BatchSearchResponse.FromString,
+                _registered_method=True)
         self.StreamRerank = channel.unary_stream(
                 '/tamis.v1.SearchService/StreamRerank',
                 request_serializer=tamis_dot_v1_dot_search__service__pb2.StreamRerankRequest.SerializeToString,
@@ -97,6 +102,14 @@ class SearchServiceServicer:
 
     def Search(self, request, context):
         """Runs a whole pipeline and returns what StreamSearch would have streamed, collected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSearch(self, request, context):
+        """Runs several searches side by side, each as Search would, and sends each response as soon as it is there, in any
+        order. One that fails does not fail the others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +162,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=tamis_dot_v1_dot_search__service__pb2.SearchRequest.FromString,
                     response_serializer=tamis_dot_v1_dot_search__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'BatchSearch': grpc.unary_stream_rpc_method_handler(
+                    servicer.BatchSearch,
+                    request_deserializer=tamis_dot_v1_dot_search__service__pb2.BatchSearchRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_search__service__pb2.BatchSearchResponse.SerializeToString,
             ),
             'StreamRerank': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamRerank,
@@ -253,6 +271,33 @@ class SearchService:
             '/tamis.v1.SearchService/Search',
             tamis_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
             tamis_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tamis.v1.SearchService/BatchSearch',
+            tamis_dot_v1_dot_search__service__pb2.BatchSearchRequest.SerializeToString,
+            tamis_dot_v1_dot_search__service__pb2.BatchSearchResponse.FromString,
             options,
             channel_credentials,
             insecure,
