@@ -30,6 +30,8 @@ from tamis.config import parse
 from tamis.deadline import Deadline
 from tamis.events import HitsRevised
 from tamis.model import Document, Hit, Query
+from tamis.presentation import Presentation
+from tamis.search import Search
 from tamis.service import Tamis
 
 STAGES = """
@@ -141,10 +143,8 @@ async def _variant(tamis: Tamis, pipeline: str, name: str, queries: list[Judged]
     for judged in track(queries, name, console=Console(stderr=True), transient=True):
         started = time.perf_counter()
         hits: tuple[Hit, ...] = ()
-        found = tamis.search(
-            tamis.pipelines.resolve(pipeline), Query(judged.text, "c"), limit=100, deadline=Deadline.after(60)
-        )
-        async for event in found:
+        search = Search(tamis.pipelines.resolve(pipeline), Query(judged.text, "c"), Presentation(limit=100))
+        async for event in tamis.search(search, Deadline.after(60)):
             if isinstance(event, HitsRevised):
                 hits = event.hits
         seconds.append(time.perf_counter() - started)

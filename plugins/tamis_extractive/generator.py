@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.generator import AnswerDelta, Generator
 from tamis.languages import STEMMERS, stemmer
@@ -25,8 +25,8 @@ class ExtractiveSettings(Settings):
     the best sentence must have, else the passages do not answer."""
 
     language: str = "en"
-    max_sentences: Annotated[int, Field(ge=1, le=20)] = 3
-    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.5
+    max_sentences: Annotated[int, Field(ge=1, le=20, json_schema_extra=overridable())] = 3
+    min_coverage: Annotated[float, Field(ge=0, le=1, json_schema_extra=overridable())] = 0.5
 
 
 class ExtractiveGenerator(Generator):
@@ -48,7 +48,7 @@ class ExtractiveGenerator(Generator):
 
     async def answer(self, query: Query, context: Sequence[Hit], *, call: Call) -> AsyncIterator[AnswerDelta]:
         call.check()
-        chosen = await asyncio.get_running_loop().run_in_executor(self._reading, self._choose, query, context)
+        chosen = await asyncio.get_running_loop().run_in_executor(self._reading, self._choose, query, context, call)
         length = 0
         for each in chosen:
             call.check()
@@ -58,9 +58,11 @@ class ExtractiveGenerator(Generator):
             yield AnswerDelta(space + each.sentence.text, (_citation(each, Span(start, length)),))
         yield AnswerDelta(finish_reason=FinishReason.ANSWERED if chosen else FinishReason.INSUFFICIENT_EVIDENCE)
 
-    def _choose(self, query: Query, context: Sequence[Hit]) -> list[Chosen]:
+    def _choose(self, query: Query, context: Sequence[Hit], call: Call) -> list[Chosen]:
         selection = Selection(Words(self._settings.language), query.text, context)
-        return selection.best(self._settings.max_sentences, self._settings.min_coverage)
+        options: Any = call.options
+        limit = options.get("max_sentences", self._settings.max_sentences)
+        return selection.best(limit, options.get("min_coverage", self._settings.min_coverage))
 
 
 def _citation(chosen: Chosen, answer_span: Span) -> Citation:

@@ -32,7 +32,8 @@ Improved: TypeAlias = Callable[[str, Ranking], None]
 class Cascade:
     """One request's way through a pipeline's retrievers, fusions and rerankers.
 
-    `report` is called once for every stage that has ended. What a failing stage falls back to is what came into it.
+    `report` is called once for every stage that has ended, `found` with the hits of every retriever. What a failing
+    stage falls back to is what came into it.
     """
 
     pipeline: Pipeline
@@ -41,6 +42,7 @@ class Cascade:
     hydrate: Hydrate
     planner: FixedShares
     report: Callable[[StageReport], None]
+    found: Callable[[Ranking], None] = lambda _: None
 
     async def rank(self, expression: Expression, prior: Ranking | None, until: Deadline, improved: Improved) -> Ranking:
         """The hits of `expression`, given what came in before it.
@@ -85,7 +87,9 @@ class Cascade:
         self, run: StageRun, prior: Ranking | None, limit: int, improved: Callable[[Ranking], None]
     ) -> Ranking:
         if run.role is StageRole.RETRIEVER:
-            return await run.retrieve(DEFAULT_DEPTH if limit == sys.maxsize else limit, self.hydrate)
+            hits = await run.retrieve(DEFAULT_DEPTH if limit == sys.maxsize else limit, self.hydrate)
+            self.found(hits)
+            return hits
         prior = prior or ()
         if run.until.remaining < self.planner.least_seconds:
             run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(prior)

@@ -6,10 +6,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
+from typing import TypeAlias
 
 from tamis.deadline import Deadline
 
-__all__ = ["Call", "CallEnded", "Principal", "Usage"]
+__all__ = ["Call", "CallEnded", "Options", "Principal", "Usage"]
+
+Options: TypeAlias = Mapping[str, Mapping[str, object]]
+"""For each stage the settings that a request changes for itself, valid and of the setting's own type."""
 
 
 class CallEnded(Exception):

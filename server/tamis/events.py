@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TypeAlias, Union
 
 from tamis.context import Usage
+from tamis.facets import Facet
 from tamis.generator import AnswerDelta
 from tamis.model import FinishReason, Hit
 
@@ -87,7 +88,11 @@ class StageReport:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The end. `pipeline` is the canonical expression that ran; `revision` the last one sent, 0 if none."""
+    """The end. `pipeline` is the canonical expression that ran; `revision` the last one sent, 0 if none.
+
+    `next_offset` is where the next page begins, None when there is none. `suggested_query` is empty without a better
+    spelling.
+    """
 
     finish_reason: FinishReason
     reports: Sequence[StageReport]
@@ -95,6 +100,9 @@ class Completed:
     pipeline: str
     revision: int = 0
     basis: BudgetBasis = BudgetBasis.FIXED_SHARES
+    next_offset: int | None = None
+    facets: tuple[Facet, ...] = ()
+    suggested_query: str = ""
 
     @property
     def unreachable(self) -> tuple[str, ...]:

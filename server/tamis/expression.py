@@ -13,7 +13,7 @@ from lark.exceptions import VisitError
 from tamis.errors import InvalidExpression
 from tamis.events import StageRole
 
-__all__ = ["Chain", "Cut", "Expression", "Join", "Leaf", "Prior", "leaves", "parse", "to_text", "validate"]
+__all__ = ["Chain", "Cut", "Expression", "Join", "Leaf", "Prior", "has_join", "leaves", "parse", "to_text", "validate"]
 
 MOST_CHARACTERS = 4_096
 DEEPEST = 32
@@ -112,6 +112,18 @@ def leaves(expression: Expression) -> Iterator[Leaf | Prior]:
         case Join(operands) | Chain(operands):
             for operand in operands:
                 yield from leaves(operand)
+
+
+def has_join(expression: Expression) -> bool:
+    """Whether anything in it is fused."""
+    match expression:
+        case Join():
+            return True
+        case Cut(operand, _):
+            return has_join(operand)
+        case Chain(operands):
+            return any(map(has_join, operands))
+    return False
 
 
 def validate(

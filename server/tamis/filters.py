@@ -10,7 +10,24 @@ from typing import TypeAlias, Union
 
 from tamis.model import Value
 
-__all__ = ["And", "Compare", "Exists", "Filter", "In", "Not", "Operator", "Or", "matches", "operators"]
+__all__ = [
+    "And",
+    "Compare",
+    "Exists",
+    "Filter",
+    "In",
+    "Not",
+    "Operator",
+    "Or",
+    "Scalar",
+    "leaves",
+    "matches",
+    "operators",
+    "order_key",
+]
+
+
+Scalar: TypeAlias = Union[None, bool, int, float, str, datetime]
 
 
 class Operator(Enum):
@@ -27,9 +44,6 @@ class Operator(Enum):
     GREATER_OR_EQUAL = ">="
     IN = "in"
     EXISTS = "exists"
-
-
-Scalar: TypeAlias = Union[None, bool, int, float, str, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +108,13 @@ def matches(filter: Filter, metadata: Mapping[str, Value]) -> bool:
         case Not(operand):
             return not matches(operand, metadata)
         case Compare(path, Operator.NOT_EQUAL, value):
-            return not any(_equal(found, value) for found in _leaves(metadata, path))
+            return not any(_equal(found, value) for found in leaves(metadata, path))
         case Compare(path, Operator.EQUAL, value):
-            return any(_equal(found, value) for found in _leaves(metadata, path))
+            return any(_equal(found, value) for found in leaves(metadata, path))
         case Compare(path, operator, value):
-            return any(_ordered(found, operator, value) for found in _leaves(metadata, path))
+            return any(_ordered(found, operator, value) for found in leaves(metadata, path))
         case In(path, values):
-            return any(_equal(found, value) for found in _leaves(metadata, path) for value in values)
+            return any(_equal(found, value) for found in leaves(metadata, path) for value in values)
         case Exists(path):
             return bool(_present(metadata, path))
 
@@ -133,17 +147,31 @@ def _present(value: Value, path: Sequence[str]) -> list[Value]:
     return []
 
 
-def _leaves(metadata: Mapping[str, Value], path: Sequence[str]) -> list[Value]:
+def leaves(metadata: Mapping[str, Value], path: Sequence[str]) -> list[Scalar]:
     """The scalars at `path`, lists of any depth opened, maps left out."""
-    leaves: list[Value] = []
+    found: list[Scalar] = []
     pending = _present(metadata, path)
     while pending:
         value = pending.pop()
         if isinstance(value, Sequence) and not isinstance(value, str):
             pending.extend(value)
         elif not isinstance(value, Mapping):
-            leaves.append(value)
-    return leaves
+            found.append(value)
+    return found
+
+
+def order_key(value: Scalar) -> tuple[int, object]:
+    """What values sort by: numbers, then strings by code point, then instants, then bools, then null.
+
+    Equal exactly where a filter's `=` holds two values equal.
+    """
+    if value is None:
+        return 4, 0
+    if isinstance(value, bool):
+        return 3, value
+    if isinstance(value, datetime):
+        return 2, value
+    return (1, value) if isinstance(value, str) else (0, value)
 
 
 def _type(value: Value) -> type:

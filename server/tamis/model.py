@@ -145,11 +145,15 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked, of which collection. The filter holds for every hit."""
+    """What is asked, of which collection. The filter holds for every hit.
+
+    Hits of `excluded_document_ids` are dropped by the server; an index may ignore them.
+    """
 
     text: str
     collection: str = ""
     filter: Filter | None = None
+    excluded_document_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

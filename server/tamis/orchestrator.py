@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
 from tamis.answering import Answering
 from tamis.cascade import Cascade
-from tamis.context import Principal, Usage
-from tamis.deadline import Deadline
+from tamis.context import Usage
 from tamis.errors import InvalidRequest, Unavailable
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
+from tamis.facets import count
 from tamis.filters import Operator, operators
-from tamis.model import FinishReason, Hit, Passage, Query
+from tamis.model import FinishReason, Hit, Passage, Value
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
 from tamis.ranking import Ranking, from_passages
+from tamis.spelling import Spelling
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Hydrate, Request, StageYieldedNothing
 
@@ -34,72 +35,34 @@ class Orchestrator:
         self._hydrate = hydrate
         self._planner = planner or FixedShares()
 
-    def search(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        *,
-        limit: int,
-        deadline: Deadline,
-        document_limit: int = 0,
-        request_id: str = "",
-        principal: Principal = Principal(),
-    ) -> AsyncGenerator[Event, None]:
+    def search(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
         """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
         `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
-        _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal, document_limit))
+        _check_retrieves(pipeline, pipeline.expression, request)
+        search = self._search(pipeline, request)
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
 
-    def retrieve(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        *,
-        limit: int,
-        deadline: Deadline,
-        document_limit: int = 0,
-        request_id: str = "",
-        principal: Principal = Principal(),
-    ) -> AsyncGenerator[Event, None]:
+    def retrieve(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
         """The pipeline's retrieval part. Raises like `search`."""
-        _check_retrieves(pipeline, query)
-        search = self._search(pipeline, Request(query, deadline, limit, request_id, principal, document_limit))
+        _check_retrieves(pipeline, pipeline.retrieval, request)
+        search = self._search(pipeline, request)
         return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
 
-    def rerank(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        passages: Sequence[Passage],
-        *,
-        limit: int | None,
-        deadline: Deadline,
-        request_id: str = "",
-        principal: Principal = Principal(),
-    ) -> AsyncGenerator[Event, None]:
+    def rerank(self, pipeline: Pipeline, request: Request, passages: Sequence[Passage]) -> AsyncGenerator[Event, None]:
         """The pipeline's rerankers over passages with distinct ids. Raises `InvalidRequest` when it has none."""
         expression = pipeline.reranking
         if expression is None:
             raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no reranker")
-        most = len(passages) if limit is None else limit
-        search = self._search(pipeline, Request(query, deadline, most, request_id, principal))
+        search = self._search(pipeline, request)
         return search.events(lambda: search.rank_and_answer(expression, from_passages(passages)))
 
     def generate(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        passages: Sequence[Passage],
-        *,
-        deadline: Deadline,
-        request_id: str = "",
-        principal: Principal = Principal(),
+        self, pipeline: Pipeline, request: Request, passages: Sequence[Passage]
     ) -> AsyncGenerator[Event, None]:
         """The pipeline's generator over passages. Raises `InvalidRequest` when it has none."""
         if pipeline.generator is None:
             raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no generator")
-        search = self._search(pipeline, Request(query, deadline, len(passages), request_id, principal))
+        search = self._search(pipeline, request)
         return search.events(lambda: search.answer(from_passages(passages)))
 
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
@@ -118,7 +81,9 @@ class _Search:
         planner: FixedShares,
     ) -> None:
         self._pipeline, self._request, self._planner = pipeline, request, planner
-        self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report)
+        self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report, self._note_found)
+        self._spelling = Spelling(pipeline, request, loop)
+        self._found: dict[str, Mapping[str, Value]] = {}
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._reports: list[StageReport] = []
         self._shown: tuple[Hit, ...] | None = None
@@ -135,26 +100,34 @@ class _Search:
             await task
         finally:
             task.cancel()
+            self._spelling.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def rank_and_answer(self, expression: Expression, prior: Ranking | None) -> None:
         """Runs the stages of `expression`, then the context builder and generator that stand at its end."""
         self._expression = expression
         ranking_part, answering_part = _divided(expression, self._pipeline)
+        answering_part = answering_part and self._request.is_question
+        if prior is None:
+            self._spelling.start()
         ranking = prior or ()
         if ranking_part is not None:
             ranking = await self._rank(ranking_part, prior, bool(answering_part))
         if self._shown is None:
             self._revise(self._reports[-1].stage if self._reports else "prior", ranking)
         if answering_part:
-            await self.answer(self._request.page(ranking))
+            reason = await self._answered(self._request.presentation.page(ranking))
         else:
-            self._complete(FinishReason.NOT_REQUESTED)
+            reason = FinishReason.NOT_REQUESTED
+        await self._complete(reason, ranking)
 
     async def answer(self, hits: Ranking) -> None:
         """Runs the context builder and the generator over `hits`."""
+        await self._complete(await self._answered(hits), ())
+
+    async def _answered(self, hits: Ranking) -> FinishReason:
         answering = Answering(self._cascade, self._pipeline, self._planner, self._events.put_nowait, self._report)
-        self._complete(await answering.answer(hits))
+        return await answering.answer(hits)
 
     async def _rank(self, expression: Expression, prior: Ranking | None, answered: bool) -> Ranking:
         until = self._request.deadline
@@ -176,31 +149,49 @@ class _Search:
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
         """Shows a better order, unless the caller would see no difference."""
-        hits = self._request.page(ranking)
+        hits = self._request.presentation.page(ranking)
         if hits != self._shown:
             self._shown = hits
             self._revision += 1
             self._events.put_nowait(HitsRevised(self._revision, stage, hits))
 
-    def _complete(self, reason: FinishReason) -> None:
+    def _note_found(self, ranking: Ranking) -> None:
+        if self._request.facet_specs:
+            self._found.update((hit.passage.document_id, hit.passage.metadata) for hit in ranking)
+
+    async def _complete(self, reason: FinishReason, ranking: Ranking) -> None:
         usage = Usage()
         for report in self._reports:
             usage.add(report.usage)
-        text = to_text(self._expression)
-        self._events.put_nowait(
-            Completed(reason, tuple(self._reports), usage, text, self._revision, self._planner.basis)
+        completed = Completed(
+            reason,
+            tuple(self._reports),
+            usage,
+            to_text(self._expression),
+            self._revision,
+            self._planner.basis,
+            self._request.presentation.next_offset(ranking),
+            tuple(count(each, self._found.values()) for each in self._request.facet_specs),
+            await self._spelling.finish(),
         )
+        self._events.put_nowait(completed)
 
 
-def _check_retrieves(pipeline: Pipeline, query: Query) -> None:
-    """An operator that a retriever does not know is refused and never ignored."""
+def _check_retrieves(pipeline: Pipeline, expression: Expression, request: Request) -> None:
+    """An operator that a retriever does not know is refused and never ignored; so is a threshold for no score."""
     if not pipeline.retrieves:
         raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no retriever, so it cannot search")
-    asked = frozenset[Operator]() if query.filter is None else operators(query.filter)
+    keep = request.query.filter
+    asked = frozenset[Operator]() if keep is None else operators(keep)
     for name in pipeline.retrievers:
         if missing := asked - pipeline.components[name].capabilities.filter_operators:
             names = ", ".join(sorted(each.value for each in missing))
             raise InvalidRequest.of("filter", f"the retriever {name!r} cannot evaluate: {names}")
+    kinds = pipeline.score_kinds(expression)
+    if useless := sorted(each.name for each in request.presentation.thresholds.keys() - kinds):
+        known = ", ".join(sorted(each.name for each in kinds))
+        message = f"no stage that runs gives a score of kind {useless[0]}; they give: {known}"
+        raise InvalidRequest.of("score_thresholds", message)
 
 
 def _divided(expression: Expression, pipeline: Pipeline) -> tuple[Expression | None, bool]:

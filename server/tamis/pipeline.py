@@ -10,8 +10,9 @@ from tamis.component import Component
 from tamis.config import NAME, Config
 from tamis.errors import InvalidExpression, NotFound
 from tamis.events import StageRole
-from tamis.expression import Chain, Expression, Leaf, leaves, parse, validate
+from tamis.expression import Chain, Expression, Leaf, has_join, leaves, parse, validate
 from tamis.fusion import Fusion, ReciprocalRankFusion
+from tamis.model import ScoreKind
 from tamis.plugins import Components
 
 __all__ = ["Pipeline", "Pipelines"]
@@ -47,6 +48,17 @@ class Pipeline:
         """The names of its retrievers, from left to right."""
         found = (each.name for each in leaves(self.expression) if isinstance(each, Leaf))
         return tuple(name for name in found if self.roles[name] is StageRole.RETRIEVER)
+
+    @property
+    def stages(self) -> frozenset[str]:
+        """The names of all its stages."""
+        return frozenset(each.name for each in leaves(self.expression) if isinstance(each, Leaf))
+
+    def score_kinds(self, expression: Expression) -> frozenset[ScoreKind]:
+        """The kinds of score that the stages and fusions of a part of it give."""
+        names = [each.name for each in leaves(expression) if isinstance(each, Leaf)]
+        kinds = {self.components[name].capabilities.score_kind for name in names}
+        return frozenset(kinds | ({self.fusion.kind} if has_join(expression) else set())) - {ScoreKind.NONE}
 
     @property
     def reranking(self) -> Expression | None:

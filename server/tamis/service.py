@@ -13,16 +13,18 @@ import structlog
 
 from tamis.config import Config
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest
+from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
 from tamis.indexes import Indexes, IndexState
 from tamis.ingest.passages import split
 from tamis.journal import Collection, Delete, Journal, Upsert, Written
-from tamis.model import Document, Passage, Query
+from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
-from tamis.pipeline import Pipeline, Pipelines
+from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build, inspect
+from tamis.search import Search
 from tamis.stage_loop import StageLoop
+from tamis.stage_run import Request
 
 __all__ = ["Tamis"]
 
@@ -143,64 +145,44 @@ class Tamis:
             raise DeadlineExceeded(message) from None
         return self._indexes.states(known)
 
-    async def search(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        *,
-        limit: int,
-        deadline: Deadline,
-        document_limit: int = 0,
-        request_id: str = "",
-    ) -> AsyncGenerator[Event, None]:
+    async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
-        await self._journal.collection(query.collection)
-        found = self._orchestrator.search(
-            pipeline, query, limit=limit, deadline=deadline, document_limit=document_limit, request_id=request_id
-        )
-        async with aclosing(found) as events:
+        request = await self._request(search, deadline, request_id)
+        async with aclosing(self._orchestrator.search(search.pipeline, request)) as events:
             async for event in events:
                 yield event
 
     async def retrieve(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        *,
-        limit: int,
-        deadline: Deadline,
-        document_limit: int = 0,
-        request_id: str = "",
+        self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        await self._journal.collection(query.collection)
-        found = self._orchestrator.retrieve(
-            pipeline, query, limit=limit, deadline=deadline, document_limit=document_limit, request_id=request_id
-        )
-        async with aclosing(found) as events:
+        request = await self._request(search, deadline, request_id)
+        async with aclosing(self._orchestrator.retrieve(search.pipeline, request)) as events:
             async for event in events:
                 yield event
 
     def rerank(
-        self,
-        pipeline: Pipeline,
-        query: Query,
-        passages: Sequence[Passage],
-        *,
-        limit: int | None,
-        deadline: Deadline,
-        request_id: str = "",
+        self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The rerankers of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
-        return self._orchestrator.rerank(
-            pipeline, query, passages, limit=limit, deadline=deadline, request_id=request_id
-        )
+        return self._orchestrator.rerank(search.pipeline, search.request(deadline, request_id), passages)
 
     def generate(
-        self, pipeline: Pipeline, query: Query, passages: Sequence[Passage], *, deadline: Deadline, request_id: str = ""
+        self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
-        return self._orchestrator.generate(pipeline, query, passages, deadline=deadline, request_id=request_id)
+        return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
+
+    async def _request(self, search: Search, deadline: Deadline, request_id: str) -> Request:
+        await self._journal.collection(search.query.collection)
+        like = [await self._like(search.query.collection, each) for each in search.like_document_ids]
+        return search.request(deadline, request_id, like)
+
+    async def _like(self, collection: str, document_id: str) -> Document:
+        try:
+            return await self._journal.document(collection, document_id)
+        except NotFound:
+            raise NotFound("document", document_id, field="like_document_ids") from None
 
     async def _create_collection(self, id: str) -> Collection:
         async with self._changing:

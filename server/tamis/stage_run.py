@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,13 +13,15 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from tamis.component import Component
-from tamis.context import Call, CallEnded, Principal
+from tamis.context import Call, CallEnded, Options, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
 from tamis.model import Candidate, Hit, Passage, Query
+from tamis.presentation import Presentation
 from tamis.ranking import Ranking, from_candidates, reranked
 from tamis.stage import Reranker, Reranking, Retriever
 from tamis.stage_loop import StageLoop
@@ -38,29 +39,19 @@ _REVISION_SECONDS = 0.03  # a stage that improves faster than people and network
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What every stage of one search shares.
+    """What every stage of one search shares. `options` are settings that it changes for itself, by stage.
 
-    The caller sees the first `limit` hits, of each document at most `document_limit` (0: any number).
+    `is_question` says that there is something to answer: not so where only documents like others are looked for.
     """
 
     query: Query
     deadline: Deadline
-    limit: int
+    presentation: Presentation = field(default_factory=Presentation)
+    options: Options = field(default_factory=dict)
+    facet_specs: tuple[FacetSpec, ...] = ()
+    is_question: bool = True
     request_id: str = ""
     principal: Principal = Principal()
-    document_limit: int = 0
-
-    def page(self, ranking: Ranking) -> Ranking:
-        """What of a ranking the caller sees. Idempotent."""
-        if not self.document_limit:
-            return ranking[: self.limit]
-        counts: Counter[str] = Counter()
-        page = []
-        for hit in ranking:
-            counts[hit.passage.document_id] += 1
-            if counts[hit.passage.document_id] <= self.document_limit:
-                page.append(hit)
-        return tuple(page[: self.limit])
 
 
 class StageYieldedNothing(Exception):
@@ -89,7 +80,8 @@ class StageRun:
     total_count: int = 0
 
     def __post_init__(self) -> None:
-        self.call = Call(self.until, self.request.request_id, self.request.principal)
+        options = self.request.options.get(self.name, {})
+        self.call = Call(self.until, self.request.request_id, self.request.principal, options)
 
     def report(self) -> StageReport:
         """How the stage has fared so far."""
@@ -141,7 +133,7 @@ class StageRun:
 
     def _covers(self, best: Reranking, prior: Ranking) -> bool:
         """Whether everything that the caller sees of the prior order is ranked, by score or in a listwise order."""
-        seen = {hit.passage.id for hit in self.request.page(prior)}
+        seen = {hit.passage.id for hit in self.request.presentation.page(prior)}
         ranked = {hit.passage.id for hit, score in zip(prior, best.scores, strict=True) if score is not None}
         return not ranked or seen <= ranked
 
@@ -206,9 +198,7 @@ class StageRun:
             candidates = self._checked(found, asked)
             wanted = [(each.passage_id, each.document_version) for each in candidates]
             passages = await hydrate(query.collection, wanted)
-            if query.filter is not None:
-                keep = query.filter
-                passages = {key: each for key, each in passages.items() if matches(keep, each.metadata)}
+            passages = {key: each for key, each in passages.items() if _is_wanted(each, query)}
             if len(passages) >= limit or len(candidates) < asked or asked >= _MOST_CANDIDATES:
                 return from_candidates(self.name, candidates, passages)[:limit]
             asked = min(asked * 4, _MOST_CANDIDATES)
@@ -268,6 +258,12 @@ class StageRun:
 async def _generator(source: AsyncIterator[AnswerDelta]) -> AsyncGenerator[AnswerDelta, None]:
     async for each in source:
         yield each
+
+
+def _is_wanted(passage: Passage, query: Query) -> bool:
+    if passage.document_id in query.excluded_document_ids:
+        return False
+    return query.filter is None or matches(query.filter, passage.metadata)
 
 
 def _is_valid(reranking: Reranking, count: int) -> bool:

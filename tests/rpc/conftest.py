@@ -15,6 +15,7 @@ ENTRY_POINTS = """
 [tamis.retrievers]
 fake-memory = tamis.testing.plugins:MemoryRetriever
 fake-unfiltered = tamis.testing.plugins:UnfilteredRetriever
+fake-spelling = tamis.testing.plugins:SpellingRetriever
 [tamis.rerankers]
 fake-words = tamis.testing.plugins:WordReranker
 [tamis.context_builders]

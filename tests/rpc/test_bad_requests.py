@@ -16,6 +16,7 @@ from tamis.v1 import catalog_service_pb2, filter_pb2, index_service_pb2, passage
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 Value = value_pb2.Value
+pb = search_service_pb2
 
 
 def _compare(field: str = "f", operator: Any = "COMPARISON_OPERATOR_EQUAL", **value: Any) -> filter_pb2.Filter:
@@ -44,6 +45,35 @@ SEARCHES: list[tuple[dict[str, Any], grpc.StatusCode, str]] = [
     ({"pipeline": "rank-only"}, INVALID, "pipeline"),
     ({"page_size": -1}, INVALID, "page_size"),
     ({"document_hit_limit": -1}, INVALID, "document_hit_limit"),
+    ({"page_token": "?"}, INVALID, "page_token"),
+    ({"page_token": "AAAA"}, INVALID, "page_token"),
+    ({"page_token": "A" * 16}, INVALID, "page_token"),
+    ({"score_thresholds": [pb.ScoreThreshold()]}, INVALID, "score_thresholds[0].score_kind"),
+    ({"score_thresholds": [pb.ScoreThreshold(score_kind=99)]}, INVALID, "score_thresholds[0].score_kind"),
+    ({"score_thresholds": [pb.ScoreThreshold(score_kind=4)] * 2}, INVALID, "score_thresholds[1].score_kind"),
+    (
+        {"score_thresholds": [pb.ScoreThreshold(score_kind=4, min_score=math.nan)]},
+        INVALID,
+        "score_thresholds[0].min_score",
+    ),
+    ({"boosts": [pb.Boost(weight=1)]}, INVALID, "boosts[0]"),
+    ({"boosts": [pb.Boost(condition=_compare(int_value=1))]}, INVALID, "boosts[0].weight"),
+    ({"boosts": [pb.Boost(weight=math.inf, condition=_compare(int_value=1))]}, INVALID, "boosts[0].weight"),
+    ({"boosts": [pb.Boost(weight=math.nan, condition=_compare(int_value=1))]}, INVALID, "boosts[0].weight"),
+    ({"boosts": [pb.Boost(weight=1, condition=_compare())]}, INVALID, "boosts[0].condition.comparison.value"),
+    (
+        {"boosts": [pb.Boost(weight=1, recency=pb.Recency(field="d"))]},
+        INVALID,
+        "boosts[0].recency.half_life_duration",
+    ),
+    ({"boosts": [pb.Boost(weight=1, condition=_compare(int_value=1))] * 21}, INVALID, "boosts"),
+    ({"sort_keys": [pb.SortKey()]}, INVALID, "sort_keys[0].field"),
+    ({"sort_keys": [pb.SortKey(field="a")] * 9}, INVALID, "sort_keys"),
+    ({"facet_specs": [pb.FacetSpec(field="a..b")]}, INVALID, "facet_specs[0].field"),
+    ({"facet_specs": [pb.FacetSpec(field="a", value_limit=-1)]}, INVALID, "facet_specs[0].value_limit"),
+    ({"like_document_ids": [""]}, INVALID, "like_document_ids[0]"),
+    ({"like_document_ids": ["sieve"] * 2}, INVALID, "like_document_ids[1]"),
+    ({"like_document_ids": [str(number) for number in range(21)]}, INVALID, "like_document_ids"),
     ({"page_size": -(2**31)}, INVALID, "page_size"),
     ({"filter": filter_pb2.Filter()}, INVALID, "filter"),
     ({"filter": _compare(field="")}, INVALID, "filter.comparison.field"),

@@ -96,7 +96,7 @@ async def test_a_bug_reaches_the_client_as_a_fixed_text(servers: Servers, monkey
 
     async with servers.start(fakes()) as client:
         await client.fill()
-        monkeypatch.setattr("tamis.rpc.search.query_text", fail)
+        monkeypatch.setattr("tamis.rpc.search.to_search", fail)
         for call in (client.search, client.events):
             with pytest.raises(CallFailed) as caught:
                 await call("sauce")

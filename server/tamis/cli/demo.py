@@ -54,7 +54,7 @@ def demo(
         for each in question or _QUESTIONS:
             console.print()
             console.print(Rule(style="dim"))
-            show(client, each, _COLLECTION, pipeline="", limit=3, deadline=10)
+            show(client, each, _COLLECTION, hits_shown=3, deadline=10)
     console.print()
     console.print(Rule(style="dim"))
     console.print(

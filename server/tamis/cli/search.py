@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
@@ -21,6 +21,7 @@ from tamis.cli.options import (
     Timeout,
 )
 from tamis.cli.output import console, failures, print_json
+from tamis.cli.request import facet_specs, filter_of, overrides, recencies, sort_keys, thresholds
 from tamis.cli.view import SearchView
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -30,48 +31,60 @@ __all__ = ["ask", "search", "show"]
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[str, typer.Argument(help='What to look for; a "phrase" in quotes. Not needed with --like.')] = "",
     collection: Collection = DEFAULT_COLLECTION,
     pipeline: Pipeline = "",
     limit: PageSize = 10,
     per_document: PerDocument = 0,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", "-w", help="A condition: year>=2020, lang=de. All must hold.")
+    ] = None,
+    facet: Annotated[list[str] | None, typer.Option("--facet", help="Count the values of a field.")] = None,
+    sort: Annotated[list[str] | None, typer.Option("--sort", help="Order by a field; -FIELD for falling.")] = None,
+    recent: Annotated[
+        list[str] | None, typer.Option("--recent", help="Prefer recent ones: updated=30d is a half-life of 30 days.")
+    ] = None,
+    min_score: Annotated[
+        list[str] | None, typer.Option("--min-score", help="Leave out low scores of a kind: cosine=0.3.")
+    ] = None,
+    like: Annotated[list[str] | None, typer.Option("--like", help="Find documents like this one, by its id.")] = None,
+    group: Annotated[bool, typer.Option("--group", help="Hits of one document together; -n counts documents.")] = False,
+    page: Annotated[str, typer.Option("--page", help="The token under the page before.")] = "",
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="A stage's setting, for this search: answer.max_sentences=5.")
+    ] = None,
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
     json: Json = False,
     stream: Annotated[bool, typer.Option("--stream", help="With --json: every event as it comes, one a line.")] = False,
 ) -> None:
     """Searches, showing stages as they end and where each hit moved since the first revision."""
+    if not query and not like:
+        raise typer.BadParameter("say what to look for, or give --like")
+    fields: dict[str, Any] = {
+        "pipeline": pipeline,
+        "page_size": limit,
+        "document_hit_limit": per_document,
+        "filter": filter_of(where or ()),
+        "facet_specs": facet_specs(facet or ()),
+        "sort_keys": sort_keys(sort or ()),
+        "boosts": recencies(recent or ()),
+        "score_thresholds": thresholds(min_score or ()),
+        "stage_overrides": overrides(override or ()),
+        "like_document_ids": like or (),
+        "group_by_document": group,
+        "page_token": page,
+    }
     with failures(address), Client(address) as client:
         if json and not stream:
-            request = pb.SearchRequest(
-                collection=collection,
-                query=query,
-                pipeline=pipeline,
-                page_size=limit,
-                document_hit_limit=per_document,
-            )
+            request = pb.SearchRequest(collection=collection, query=query, **fields)
             with typed_errors():
                 print_json(client.search.Search(request, timeout=deadline))
         elif json:
-            for event in client.stream_search(
-                collection,
-                query,
-                pipeline=pipeline,
-                page_size=limit,
-                document_hit_limit=per_document,
-                timeout=deadline,
-            ):
+            for event in client.stream_search(collection, query, timeout=deadline, **fields):
                 print_json(event)
         else:
-            show(
-                client,
-                query,
-                collection,
-                pipeline=pipeline,
-                limit=limit,
-                per_document=per_document,
-                deadline=deadline,
-            )
+            show(client, query, collection, hits_shown=limit, deadline=deadline, **fields)
 
 
 def ask(
@@ -90,29 +103,15 @@ def ask(
                 answer = client.search.Search(request, timeout=deadline).answer
             print_json(MessageToDict(answer, preserving_proto_field_name=True))
         else:
-            show(client, question, collection, pipeline=pipeline, limit=3, deadline=deadline)
+            show(client, question, collection, pipeline=pipeline, hits_shown=3, deadline=deadline)
 
 
 def show(
-    client: Client,
-    query: str,
-    collection: str,
-    *,
-    pipeline: str,
-    limit: int,
-    deadline: float | None,
-    per_document: int = 0,
+    client: Client, query: str, collection: str, *, hits_shown: int, deadline: float | None, **fields: Any
 ) -> SearchView:
-    """Runs a search and shows it: in place in a terminal, line by line elsewhere."""
-    view = SearchView(query, hits_shown=limit)
-    events = client.stream_search(
-        collection,
-        query,
-        pipeline=pipeline,
-        page_size=max(limit, 10),
-        document_hit_limit=per_document,
-        timeout=deadline,
-    )
+    """Runs a search and shows it: in place in a terminal, line by line elsewhere. `fields` are those of the request."""
+    view = SearchView(query or f"like {', '.join(fields['like_document_ids'])}", hits_shown=hits_shown)
+    events = client.stream_search(collection, query, timeout=deadline, **fields)
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:
             for event in events:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tamis.cli.below import below
 from tamis.v1 import passage_pb2 as pb
 from tamis.v1 import search_service_pb2
 
@@ -84,6 +85,8 @@ class SearchView:
             yield self._hits_table()
         if self.answer or self.completed is not None:
             yield from self._answer_lines()
+        if self.completed is not None:
+            yield from below(self.completed)
 
     def _revise(self, revised: search_service_pb2.HitsRevised) -> None:
         self.revision, self.hits = revised.revision, list(revised.hits)

@@ -9,24 +9,23 @@ from typing import Any, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from tamis.deadline import Deadline
 from tamis.events import Event
-from tamis.model import Query
+from tamis.rpc.batch import side_by_side
 from tamis.rpc.deadlines import deadline_of
 from tamis.rpc.interceptor import request_id
 from tamis.service import Tamis
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
-from tamis.wire.checks import collection_id, document_hit_limit, page_size, query_text
-from tamis.wire.events import Collected, EventWriter
-from tamis.wire.filters import to_filter
+from tamis.wire.events import Collected, EventWriter, from_facet
 from tamis.wire.passages import from_report, from_usage, to_passages
+from tamis.wire.searches import MOST_RERANKED, PageTokens, SearchMessage, to_generation, to_reranking, to_search
 
 __all__ = ["SearchServicer"]
 
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 Response = TypeVar("Response", bound=Message)
-_DEFAULT_PAGE, _MOST_PAGE = 10, 1_000
-_MOST_RERANKED, _MOST_READ = 10_000, 1_000
+_MOST_READ = 1_000
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
@@ -44,6 +43,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             unreachable=end.unreachable,
             usage=from_usage(end.usage),
             pipeline=end.pipeline,
+            next_page_token=PageTokens(request).token(end.next_offset),
+            facets=[from_facet(each) for each in end.facets],
+            suggested_query=end.suggested_query,
         )
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:  # noqa: N802
@@ -57,16 +59,16 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         )
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:  # noqa: N802
-        collected = await _collected(self._search(request, context))
-        end = collected.completed
-        return pb.SearchResponse(
-            hits=collected.written_hits(),
-            answer=collected.answer(),
-            stage_reports=[from_report(each) for each in end.reports],
-            unreachable=end.unreachable,
-            usage=from_usage(end.usage),
-            pipeline=end.pipeline,
-        )
+        return await self._search_response(request, self._deadline(context))
+
+    async def BatchSearch(  # noqa: N802
+        self, request: pb.BatchSearchRequest, context: Context
+    ) -> AsyncIterator[pb.BatchSearchResponse]:
+        deadline = self._deadline(context)
+        works = side_by_side(request.requests, lambda each: self._search_response(each, deadline))
+        async with aclosing(works) as responses:
+            async for response in responses:
+                yield response
 
     async def StreamRerank(  # noqa: N802
         self, request: pb.StreamRerankRequest, context: Context
@@ -87,61 +89,48 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def StreamSearch(  # noqa: N802
         self, request: pb.StreamSearchRequest, context: Context
     ) -> AsyncIterator[pb.StreamSearchResponse]:
-        writer = EventWriter()
-        async with aclosing(self._search(request, context)) as events:
+        writer = EventWriter(page_token=PageTokens(request).token)
+        async with aclosing(self._search(request, deadline_of(context, self._tamis.config.server))) as events:
             async for event in events:
                 yield writer.response(event, pb.StreamSearchResponse)
 
-    def _search(
-        self, request: pb.SearchRequest | pb.StreamSearchRequest, context: Context
-    ) -> AsyncGenerator[Event, None]:
-        return self._tamis.search(
-            self._tamis.pipelines.resolve(request.pipeline),
-            _query(request),
-            limit=page_size(request.page_size, default=_DEFAULT_PAGE, most=_MOST_PAGE),
-            document_limit=document_hit_limit(request.document_hit_limit),
-            deadline=deadline_of(context, self._tamis.config.server),
-            request_id=request_id.get(),
+    async def _search_response(self, request: pb.SearchRequest, deadline: Deadline) -> pb.SearchResponse:
+        collected = await _collected(self._search(request, deadline))
+        end = collected.completed
+        return pb.SearchResponse(
+            hits=collected.written_hits(),
+            answer=collected.answer(),
+            stage_reports=[from_report(each) for each in end.reports],
+            unreachable=end.unreachable,
+            usage=from_usage(end.usage),
+            pipeline=end.pipeline,
+            next_page_token=PageTokens(request).token(end.next_offset),
+            facets=[from_facet(each) for each in end.facets],
+            suggested_query=end.suggested_query,
         )
 
+    def _search(self, request: SearchMessage, deadline: Deadline) -> AsyncGenerator[Event, None]:
+        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline))
+        return self._tamis.search(search, deadline, request_id=request_id.get())
+
     def _retrieve(self, request: pb.RetrieveRequest, context: Context) -> AsyncGenerator[Event, None]:
-        return self._tamis.retrieve(
-            self._tamis.pipelines.resolve(request.pipeline),
-            _query(request),
-            limit=page_size(request.page_size, default=_DEFAULT_PAGE, most=_MOST_PAGE),
-            document_limit=document_hit_limit(request.document_hit_limit),
-            deadline=deadline_of(context, self._tamis.config.server),
-            request_id=request_id.get(),
-        )
+        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline))
+        return self._tamis.retrieve(search, self._deadline(context), request_id=request_id.get())
 
     def _rerank(
         self, request: pb.RerankRequest | pb.StreamRerankRequest, context: Context
     ) -> AsyncGenerator[Event, None]:
-        query = Query(query_text(request.query))
-        limit = page_size(request.page_size, default=_MOST_RERANKED, most=_MOST_RERANKED)
-        return self._tamis.rerank(
-            self._tamis.pipelines.resolve(request.pipeline, has_input=True),
-            query,
-            to_passages(request.passages, most=_MOST_RERANKED),
-            limit=limit,
-            deadline=deadline_of(context, self._tamis.config.server),
-            request_id=request_id.get(),
-        )
+        search = to_reranking(request, self._tamis.pipelines.resolve(request.pipeline, has_input=True))
+        passages = to_passages(request.passages, most=MOST_RERANKED)
+        return self._tamis.rerank(search, passages, self._deadline(context), request_id=request_id.get())
 
     def _generate(self, request: pb.GenerateRequest, context: Context) -> AsyncGenerator[Event, None]:
-        query = Query(query_text(request.query))
-        return self._tamis.generate(
-            self._tamis.pipelines.resolve(request.pipeline, has_input=True),
-            query,
-            to_passages(request.passages, most=_MOST_READ),
-            deadline=deadline_of(context, self._tamis.config.server),
-            request_id=request_id.get(),
-        )
+        search = to_generation(request, self._tamis.pipelines.resolve(request.pipeline, has_input=True))
+        passages = to_passages(request.passages, most=_MOST_READ)
+        return self._tamis.generate(search, passages, self._deadline(context), request_id=request_id.get())
 
-
-def _query(request: pb.RetrieveRequest | pb.SearchRequest | pb.StreamSearchRequest) -> Query:
-    filter = to_filter(request.filter) if request.HasField("filter") else None
-    return Query(query_text(request.query), collection_id(request.collection), filter)
+    def _deadline(self, context: Context) -> Deadline:
+        return deadline_of(context, self._tamis.config.server)
 
 
 async def _collected(events: AsyncGenerator[Event, None]) -> Collected:

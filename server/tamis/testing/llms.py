@@ -12,8 +12,8 @@ __all__ = ["ScriptedLlm", "ScriptedLlmSettings"]
 
 
 class ScriptedLlmSettings(Settings):
-    """`reply` comes in pieces of `piece_length` characters; the model fails after `fails_after` of them, if that is set.
-    Every piece counts as one token."""
+    """`reply` comes in pieces of `piece_length` characters; the model fails after `fails_after` of them, if that is
+    set. Every piece counts as one token."""
 
     reply: str = ""
     piece_length: int = 3

@@ -9,12 +9,13 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.errors import NotFound, Overloaded
 from tamis.filters import Operator
@@ -28,6 +29,7 @@ __all__ = [
     "FirstHits",
     "MemoryRetriever",
     "QuotingGenerator",
+    "SpellingRetriever",
     "Trace",
     "UnfilteredRetriever",
     "WordReranker",
@@ -192,6 +194,30 @@ class UnfilteredRetriever(MemoryRetriever):
     capabilities = Capabilities(score_kind=ScoreKind.BM25)
 
 
+class SpellingSettings(FakeSettings):
+    """`spelling` is how it suggests, whatever its behaviour otherwise."""
+
+    spelling: Literal["ok", "raises", "never_returns"] = "ok"
+
+
+class SpellingRetriever(MemoryRetriever):
+    """The same, and suggests the nearest word of any of its passages for one that none has."""
+
+    Settings = SpellingSettings
+    settings: SpellingSettings
+
+    async def suggest(self, query: Query, *, call: Call) -> str:
+        if self.settings.spelling == "raises":
+            raise RuntimeError(SECRET)
+        if self.settings.spelling == "never_returns":
+            await asyncio.Event().wait()
+        passages = self._indexes[query.collection].passages.values()
+        known = sorted(set[str]().union(*(_words(each.full_text) for each in passages)))
+        asked = query.text.split()
+        near = [word if word in known else next(iter(get_close_matches(word, known, 1)), word) for word in asked]
+        return "" if near == asked else " ".join(near)
+
+
 class WordReranker(_Misbehaving, PointwiseReranker):
     """Scores by the words that query and passage share, one passage at a time."""
 
@@ -222,10 +248,17 @@ class WordReranker(_Misbehaving, PointwiseReranker):
         return [(index, score)]
 
 
-class FirstHits(_Misbehaving, ContextBuilder):
-    """Chooses the first two hits."""
+class FirstHitsSettings(FakeSettings):
+    """`count` is how many hits are chosen."""
 
-    Settings = FakeSettings
+    count: Annotated[int, Field(ge=1, le=10, json_schema_extra=overridable())] = 2
+
+
+class FirstHits(_Misbehaving, ContextBuilder):
+    """Chooses the first hits."""
+
+    Settings = FirstHitsSettings
+    settings: FirstHitsSettings
 
     async def build(self, query: Query, hits: Sequence[Hit], *, call: Call) -> Sequence[Hit]:
         await self._begin()
@@ -237,7 +270,7 @@ class FirstHits(_Misbehaving, ContextBuilder):
                 return [replace(hits[0], passage=replace(hits[0].passage, id="nobody#0")), *hits[:2]]
             case "altered":
                 return [replace(each, passage=replace(each.passage, text=SECRET)) for each in hits[:2]]
-        return hits[:2]
+        return hits[: int(str(call.options.get("count", self.settings.count)))]
 
 
 class QuotingGenerator(_Misbehaving, Generator):

@@ -63,10 +63,10 @@ def bounded_text(value: str, field: str, *, most_bytes: int) -> str:
     return value
 
 
-def page_size(value: int, *, default: int, most: int) -> int:
+def page_size(value: int, *, default: int, most: int, field: str = "page_size") -> int:
     """0 means the default, more than `most` is cut to it."""
     if value < 0:
-        raise InvalidRequest.of("page_size", f"is {value}; it cannot be negative")
+        raise InvalidRequest.of(field, f"is {value}; it cannot be negative")
     return min(value or default, most)
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from tamis.events import Completed, Event, HitsRevised, StageReport
+from tamis.facets import Facet
 from tamis.generator import AnswerDelta
 from tamis.model import Hit
 from tamis.v1 import passage_pb2, search_service_pb2
 from tamis.wire.passages import from_citation, from_finish_reason, from_hit, from_report, from_usage
+from tamis.wire.values import from_value
 
-__all__ = ["Collected", "EventWriter"]
+__all__ = ["Collected", "EventWriter", "from_facet"]
 
 Response = TypeVar("Response", bound=Message)
 
 
 class EventWriter:
-    """Writes the events of one stream. A passage's body is sent once, or never without `with_bodies`."""
+    """Writes the events of one stream. A passage's body is sent once, or never without `with_bodies`.
 
-    def __init__(self, *, with_bodies: bool = True) -> None:
-        self._with_bodies = with_bodies
+    `page_token` makes a token of where the next page begins; without it there is never a next page.
+    """
+
+    def __init__(self, *, with_bodies: bool = True, page_token: Callable[[int | None], str] = lambda _: "") -> None:
+        self._with_bodies, self._page_token = with_bodies, page_token
         self._sent: set[str] = set()
 
     def response(self, event: Event, kind: type[Response]) -> Response:
@@ -39,7 +45,7 @@ class EventWriter:
                 written_citations = [from_citation(each) for each in citations]
                 return search_service_pb2.AnswerDelta(text=text, citations=written_citations)
             case Completed():
-                return _completed(event)
+                return _completed(event, self._page_token(event.next_offset))
 
     def _hit(self, hit: Hit) -> passage_pb2.Hit:
         with_body = self._with_bodies and hit.passage.id not in self._sent
@@ -92,7 +98,20 @@ class Collected:
         )
 
 
-def _completed(event: Completed) -> search_service_pb2.Completed:
+def from_facet(facet: Facet) -> search_service_pb2.Facet:
+    """The counts of one field."""
+    return search_service_pb2.Facet(
+        field=facet.field,
+        counts=[
+            search_service_pb2.FacetCount(value=from_value(each.value), document_count=each.document_count)
+            for each in facet.counts
+        ],
+        document_count=facet.document_count,
+        value_count=facet.value_count,
+    )
+
+
+def _completed(event: Completed, next_page_token: str) -> search_service_pb2.Completed:
     return search_service_pb2.Completed(
         finish_reason=from_finish_reason(event.finish_reason),
         stage_reports=[from_report(each) for each in event.reports],
@@ -101,4 +120,7 @@ def _completed(event: Completed) -> search_service_pb2.Completed:
         pipeline=event.pipeline,
         revision=event.revision,
         budget_basis=f"BUDGET_BASIS_{event.basis.name}",
+        next_page_token=next_page_token,
+        facets=[from_facet(each) for each in event.facets],
+        suggested_query=event.suggested_query,
     )

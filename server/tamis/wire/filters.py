@@ -9,7 +9,7 @@ from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, S
 from tamis.v1 import filter_pb2, value_pb2
 from tamis.wire.values import to_value
 
-__all__ = ["to_filter"]
+__all__ = ["to_filter", "to_path"]
 
 _DEEPEST = 16
 _MOST_CONDITIONS = 1_000
@@ -53,7 +53,7 @@ class _Reader:
             case "membership":
                 return _membership(message.membership, f"{field}.membership")
             case "existence":
-                return Exists(_path(message.existence.field, f"{field}.existence.field"))
+                return Exists(to_path(message.existence.field, f"{field}.existence.field"))
         raise InvalidRequest.of(field, "has no condition: set one of and, or, not, comparison, membership, existence")
 
     def _all(self, message: filter_pb2.FilterList, field: str, depth: int) -> tuple[Filter, ...]:
@@ -63,7 +63,7 @@ class _Reader:
 
 
 def _comparison(message: filter_pb2.Comparison, field: str) -> Compare:
-    path = _path(message.field, f"{field}.field")
+    path = to_path(message.field, f"{field}.field")
     operator = _OPERATORS.get(message.operator)
     if operator is None:
         allowed = ", ".join(f"COMPARISON_OPERATOR_{each.name}" for each in _OPERATORS.values())
@@ -79,7 +79,7 @@ def _comparison(message: filter_pb2.Comparison, field: str) -> Compare:
 def _membership(message: filter_pb2.Membership, field: str) -> In:
     if len(message.values) > _MOST_VALUES:
         raise InvalidRequest.of(f"{field}.values", f"holds more than {_MOST_VALUES:,} values")
-    path = _path(message.field, f"{field}.field")
+    path = to_path(message.field, f"{field}.field")
     return In(path, tuple(_scalar(each, f"{field}.values[{place}]") for place, each in enumerate(message.values)))
 
 
@@ -90,8 +90,8 @@ def _scalar(message: value_pb2.Value, field: str) -> Scalar:
     raise InvalidRequest.of(field, "is a list or a map; a filter compares with a scalar")
 
 
-def _path(text: str, field: str) -> tuple[str, ...]:
-    """Names separated by dots; a backslash takes the character after it as it is."""
+def to_path(text: str, field: str) -> tuple[str, ...]:
+    """Names separated by dots; a backslash takes the character after it as it is. Raises `InvalidRequest`."""
     names, escaped = [""], False
     for character in text:
         if escaped or character not in "\\.":

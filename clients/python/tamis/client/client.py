@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -60,10 +60,12 @@ class Client:
         document_hit_limit: int = 0,
         filter: filter_pb2.Filter | None = None,
         timeout: float | None = None,
+        **fields: Any,
     ) -> Iterator[search_service_pb2.StreamSearchResponse]:
         """The events of a search as they come. `timeout`, in seconds, is the budget that the server spends.
 
-        Closing the iterator, or leaving it to be collected, cancels the search.
+        `fields` are further fields of `StreamSearchRequest`: `page_token`, `facet_specs`, `boosts` and so on. Closing
+        the iterator, or leaving it to be collected, cancels the search.
         """
         request = search_service_pb2.StreamSearchRequest(
             collection=collection,
@@ -72,6 +74,7 @@ class Client:
             page_size=page_size,
             document_hit_limit=document_hit_limit,
             filter=filter,
+            **fields,
         )
         with typed_errors():
             call = self.search.StreamSearch(request, timeout=timeout)
@@ -79,6 +82,15 @@ class Client:
                 yield from call
             finally:
                 call.cancel()
+
+    def batch_search(
+        self, requests: Sequence[search_service_pb2.SearchRequest], *, timeout: float | None = None
+    ) -> Iterator[tuple[int, search_service_pb2.SearchResponse | search_service_pb2.SearchFailure]]:
+        """Several searches side by side: the place of each among the requests and what became of it, as it is done."""
+        request = search_service_pb2.BatchSearchRequest(requests=requests)
+        with typed_errors():
+            for each in self.search.BatchSearch(request, timeout=timeout):
+                yield each.request_index, each.response if each.HasField("response") else each.failure
 
     def write(
         self, collection: str, documents: Iterable[passage_pb2.Document], *, batch_size: int = 64

@@ -75,16 +75,18 @@ class RetrieveResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
 
 class RerankRequest(_message.Message):
-    __slots__ = ("query", "passages", "pipeline", "page_size")
+    __slots__ = ("query", "passages", "pipeline", "page_size", "stage_overrides")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     query: str
     passages: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Passage]
     pipeline: str
     page_size: int
-    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ..., page_size: _Optional[int] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ...) -> None: ...
 
 class RerankResponse(_message.Message):
     __slots__ = ("hits", "stage_reports", "usage", "pipeline")
@@ -99,16 +101,18 @@ class RerankResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ...) -> None: ...
 
 class StreamRerankRequest(_message.Message):
-    __slots__ = ("query", "passages", "pipeline", "page_size")
+    __slots__ = ("query", "passages", "pipeline", "page_size", "stage_overrides")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     query: str
     passages: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Passage]
     pipeline: str
     page_size: int
-    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ..., page_size: _Optional[int] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ...) -> None: ...
 
 class StreamRerankResponse(_message.Message):
     __slots__ = ("hits_revised", "stage_completed", "completed")
@@ -121,14 +125,16 @@ class StreamRerankResponse(_message.Message):
     def __init__(self, hits_revised: _Optional[_Union[HitsRevised, _Mapping]] = ..., stage_completed: _Optional[_Union[_passage_pb2.StageReport, _Mapping]] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ...) -> None: ...
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("query", "passages", "pipeline")
+    __slots__ = ("query", "passages", "pipeline", "stage_overrides")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     query: str
     passages: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Passage]
     pipeline: str
-    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ...) -> None: ...
+    stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
+    def __init__(self, query: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ..., pipeline: _Optional[str] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
     __slots__ = ("answer_delta", "stage_completed", "completed")

@@ -1,0 +1,55 @@
+"""What a caller asks for, before any document has been looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from tamis.deadline import Deadline
+from tamis.errors import InvalidRequest
+from tamis.facets import FacetSpec
+from tamis.model import Document, Query
+from tamis.overrides import Override, checked
+from tamis.pipeline import Pipeline
+from tamis.presentation import Presentation
+from tamis.stage_run import Request
+
+__all__ = ["Search"]
+
+_MOST_LIKE = 2_000
+"""Characters that stand for the documents to find others like: about what encoders read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A query, the pipeline to run it through, and how the hits are wanted.
+
+    With `like_document_ids` documents like these are looked for, and not they themselves; the query may then be empty.
+    """
+
+    pipeline: Pipeline
+    query: Query
+    presentation: Presentation = field(default_factory=Presentation)
+    facet_specs: tuple[FacetSpec, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    like_document_ids: tuple[str, ...] = ()
+
+    def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
+        """The same as stages see it, `like` being the documents named. Raises `InvalidRequest` for a wrong override."""
+        return Request(
+            self._query(like) if like else self.query,
+            deadline,
+            self.presentation,
+            checked(self.pipeline, self.overrides),
+            self.facet_specs,
+            bool(self.query.text.strip()),
+            request_id,
+        )
+
+    def _query(self, like: Sequence[Document]) -> Query:
+        share = _MOST_LIKE // len(like)
+        texts = [f"{each.title}\n{each.text}"[:share] for each in like]
+        text = "\n".join([self.query.text, *texts] if self.query.text.strip() else texts)
+        if not text.strip():
+            raise InvalidRequest.of("like_document_ids", "these documents have no text to compare by")
+        return replace(self.query, text=text, excluded_document_ids=frozenset(self.like_document_ids))

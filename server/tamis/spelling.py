@@ -1,0 +1,57 @@
+"""Asks a pipeline's retrievers for a better spelling of the query, beside the search."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from tamis.context import Call
+from tamis.pipeline import Pipeline
+from tamis.stage import Suggests
+from tamis.stage_loop import StageLoop
+from tamis.stage_run import Request
+
+__all__ = ["Spelling"]
+
+_LOG = structlog.get_logger(__name__)
+_PATIENCE = 0.05  # seconds that a search which is done waits for it
+
+
+class Spelling:
+    """One search's question to the first retriever that knows its index's words. Never fails a search, nor delays it
+    by more than a moment."""
+
+    def __init__(self, pipeline: Pipeline, request: Request, loop: StageLoop) -> None:
+        self._request, self._loop = request, loop
+        knowing = (pipeline.components[name] for name in pipeline.retrievers)
+        self._knowing = next((each for each in knowing if isinstance(each, Suggests)), None)
+        self._call = Call(request.deadline, request.request_id, request.principal)
+        self._task: asyncio.Task[str] | None = None
+
+    def start(self) -> None:
+        """Asks, unless nobody knows or there is no question."""
+        knowing, query = self._knowing, self._request.query
+        if knowing is not None and self._request.is_question:
+            self._task = asyncio.ensure_future(self._loop.run(lambda: knowing.suggest(query, call=self._call)))
+
+    async def finish(self) -> str:
+        """The better spelling; empty without one, or when it takes too long."""
+        if self._task is None:
+            return ""
+        try:
+            async with asyncio.timeout(min(_PATIENCE, self._request.deadline.remaining)):
+                return await self._task
+        except TimeoutError:
+            return ""
+        except Exception:
+            _LOG.exception("no suggestion", request_id=self._request.request_id)
+            return ""
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Ends the question; idempotent."""
+        self._call.end()
+        if self._task is not None and not self._task.cancel() and not self._task.cancelled():
+            self._task.exception()  # retrieved, so that asyncio does not report it as lost
