@@ -56,12 +56,8 @@ def _value(component: Component, override: Override) -> object:
         names = ", ".join(sorted(allowed)) or "none"
         message = f"{override.setting!r} cannot be set by a request; of {override.stage!r} these can: {names}"
         raise InvalidRequest.of(f"{override.field}.setting", message)
-    info = allowed[override.setting]
-    adapter: TypeAdapter[Any] = TypeAdapter(
-        Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    )
     try:
-        return adapter.validate_python(override.value)
+        return TypeAdapter(_type(allowed[override.setting])).validate_python(override.value)
     except ValidationError as error:
         raise InvalidRequest.of(f"{override.field}.value", error.errors(include_url=False)[0]["msg"]) from None
 

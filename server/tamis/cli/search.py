@@ -84,7 +84,7 @@ def search(
             for event in client.stream_search(collection, query, timeout=deadline, **fields):
                 print_json(event)
         else:
-            show(client, query, collection, hits_shown=limit, deadline=deadline, **fields)
+            show(client, query, collection, hits_shown=1_000 if group else limit, deadline=deadline, **fields)
 
 
 def ask(
