@@ -57,7 +57,7 @@ class TantivyRetriever(Retriever):
     async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         index = TantivyIndex(
             directory,
-            language=self._settings.language,
+            language=language or self._settings.language,
             memory_bytes=self._settings.writer_memory_bytes,
             reading=self._reading,
             writing=self._writing,

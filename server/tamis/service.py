@@ -18,6 +18,7 @@ from tamis.events import Event
 from tamis.indexes import Indexes, IndexState
 from tamis.ingest.passages import split
 from tamis.journal import Collection, Delete, Journal, Upsert, Written
+from tamis.languages import known_language
 from tamis.model import Document, Passage, Query
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipeline, Pipelines
@@ -86,9 +87,9 @@ class Tamis:
         """Every installed plugin, loaded once to see whether it can be."""
         return await self._at_work(inspect)
 
-    async def create_collection(self, id: str) -> Collection:
-        """A new, empty collection with its indexes. Raises `AlreadyExists`."""
-        return await self._change(self._create_collection(id))
+    async def create_collection(self, id: str, language: str = "") -> Collection:
+        """A new, empty collection with its indexes. Raises `AlreadyExists`; `InvalidRequest` for an unknown language."""
+        return await self._change(self._create_collection(id, known_language(language)))
 
     async def delete_collection(self, id: str) -> None:
         """Removes a collection with everything in it. Raises `NotFound`."""
@@ -202,9 +203,9 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(pipeline, query, passages, deadline=deadline, request_id=request_id)
 
-    async def _create_collection(self, id: str) -> Collection:
+    async def _create_collection(self, id: str, language: str) -> Collection:
         async with self._changing:
-            created = await self._journal.create_collection(id)
+            created = await self._journal.create_collection(id, language)
             try:
                 await self._loop.run(lambda: self._indexes.add(created))
             except BaseException:
