@@ -88,7 +88,7 @@ class Tamis:
         return await self._at_work(inspect)
 
     async def create_collection(self, id: str, language: str = "") -> Collection:
-        """A new, empty collection with its indexes. Raises `AlreadyExists`; `InvalidRequest` for an unknown language."""
+        """A new, empty collection with its indexes. Raises `AlreadyExists`, `InvalidRequest`."""
         return await self._change(self._create_collection(id, known_language(language)))
 
     async def delete_collection(self, id: str) -> None:
