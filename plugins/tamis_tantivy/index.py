@@ -22,7 +22,7 @@ from tamis_tantivy.excerpts import Excerpts
 from tamis_tantivy.query import filter_query, narrowed, text_query
 from tamis_tantivy.suggestions import suggestion
 
-__all__ = ["TantivyIndex"]
+__all__ = ["TantivyIndex", "open_schema"]
 
 T = TypeVar("T")
 _FORMAT = 3
@@ -48,7 +48,7 @@ class TantivyIndex:
         self._directory, self._reading, self._writing, self._closed = directory, reading, writing, closed
         _check_made_for(directory, {"format": _FORMAT, "language": language})
         self._analyzer = analyzer(language)
-        self._index = tantivy.Index(_schema(), path=str(directory))
+        self._index = tantivy.Index(open_schema(), path=str(directory))
         self._index.register_tokenizer("words", self._analyzer)
         self._index.register_tokenizer("identity", identity())
         self._index.register_tokenizer("spaced", spaced())
@@ -150,7 +150,8 @@ class TantivyIndex:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
 
-def _schema() -> tantivy.Schema:
+def open_schema() -> tantivy.Schema:
+    """The fields of an index, in this format."""
     builder = tantivy.SchemaBuilder()
     for name in ("kind", "document_id", "terms"):
         builder.add_text_field(name, tokenizer_name="identity", index_option="basic")
