@@ -157,6 +157,8 @@ def _merged(spots: Sequence[_Spot], start: int, end: int) -> Iterator[tuple[int,
 
 def _normalised(stretch: str, spans: Sequence[tuple[int, int]]) -> tuple[str, tuple[Span, ...]]:
     """The stretch with single spaces and without separators; its spans, none of which holds white space, in bytes."""
+    if stretch.isascii() and stretch == " ".join(stretch.split()):
+        return stretch, tuple(Span(start, end) for start, end in spans)
     excerpt, size, before, waiting = list[str](), 0, 0, list(reversed(spans))
     highlights: list[Span] = []
     for piece in _PIECE.finditer(stretch):

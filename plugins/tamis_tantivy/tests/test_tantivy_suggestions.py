@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,8 +80,6 @@ async def test_many_passages_with_near_words_do_not_hide_the_best(holding: Any) 
 
 
 async def test_titles_know_words_too(holding: Any) -> None:
-    from dataclasses import replace
-
     async with holding() as it:
         await it.put(("a", [replace(passage("a", "Nothing."), title="Solar", heading="Eclipses")]))
         assert await suggested(it, "eclipsse solra") == "eclipses solar"
