@@ -95,13 +95,15 @@ async def _fill(index: object, texts: list[str]) -> float:
 
 
 async def _time(name: str, ask: Callable[[str], Awaitable[object]], texts: list[str]) -> None:
-    took = []
+    took, busy = [], time.process_time()
     for text in texts:
         started = time.perf_counter()
         await ask(text)
         took.append((time.perf_counter() - started) * 1_000)
+    busy = (time.process_time() - busy) * 1_000 / len(texts)
     took.sort()
-    print(f"{name:34} median {statistics.median(took):6.1f} ms, 95 % {took[int(len(took) * 0.95)]:6.1f} ms")
+    slow = took[int(len(took) * 0.95)]
+    print(f"{name:34} median {statistics.median(took):6.1f} ms, 95 % {slow:6.1f} ms, {busy:6.1f} ms of the processor")
 
 
 def _vocabulary(rng: random.Random) -> list[str]:
