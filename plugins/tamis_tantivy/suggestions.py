@@ -1,7 +1,7 @@
 """Mends a query's words from those of the index.
 
-After Kernighan, Church and Gale, "A Spelling Correction Program Based on a Noisy Channel Model", COLING 1990: how likely
-the word is, and how likely it is to be written so.
+After Kernighan, Church and Gale, "A Spelling Correction Program Based on a Noisy Channel Model", COLING 1990: how
+likely the word is, and how likely it is to be written so.
 """
 
 from __future__ import annotations
