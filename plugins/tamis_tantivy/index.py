@@ -16,13 +16,16 @@ from tamis.errors import ConfigurationError
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.terms import terms
-from tamis_tantivy.analysis import analyzer, bigrams, identity, spaced
-from tamis_tantivy.query import filter_query, text_query
+from tamis_tantivy.analysis import analyzer, bigrams, identity, separated, spaced, surface
+from tamis_tantivy.asked import read
+from tamis_tantivy.excerpts import Excerpts
+from tamis_tantivy.query import filter_query, narrowed, text_query
+from tamis_tantivy.suggestions import suggestion
 
-__all__ = ["TantivyIndex"]
+__all__ = ["TantivyIndex", "open_schema"]
 
 T = TypeVar("T")
-_FORMAT = 2
+_FORMAT = 3
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
 
@@ -45,10 +48,12 @@ class TantivyIndex:
         self._directory, self._reading, self._writing, self._closed = directory, reading, writing, closed
         _check_made_for(directory, {"format": _FORMAT, "language": language})
         self._analyzer = analyzer(language)
-        self._index = tantivy.Index(_schema(), path=str(directory))
+        self._index = tantivy.Index(open_schema(), path=str(directory))
         self._index.register_tokenizer("words", self._analyzer)
         self._index.register_tokenizer("identity", identity())
         self._index.register_tokenizer("spaced", spaced())
+        self._surface = surface()
+        self._index.register_tokenizer("surface", self._surface)
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
@@ -74,6 +79,15 @@ class TantivyIndex:
     ) -> list[Candidate]:
         """The best passages by BM25 that may satisfy the filter; none for a text without words."""
         return await self._run(self._reading, lambda: self._search(text, filter, limit, title_boost, snippet_length))
+
+    async def suggest(self, text: str, *, check: Callable[[], None]) -> str:
+        """The text with words the index does not have replaced by near ones; empty when there is nothing to replace.
+
+        Calls `check` before each word.
+        """
+        searcher = self._index.searcher()
+        schema, words, written = self._index.schema, self._analyzer, self._surface
+        return await self._run(self._reading, lambda: suggestion(text, searcher, schema, words, written, check))
 
     def _apply(self, changes: Sequence[Change], upto: int) -> None:
         writer = self._open_writer()
@@ -106,21 +120,19 @@ class TantivyIndex:
     def _search(
         self, text: str, filter: Filter | None, limit: int, title_boost: float, snippet_length: int
     ) -> list[Candidate]:
-        schema = self._index.schema
-        words = text_query(text, schema, self._analyzer, title_boost)
+        schema, searcher = self._index.schema, self._index.searcher()
+        asked = narrowed(read(text, self._analyzer), searcher)
+        words = text_query(asked, schema, title_boost)
         if words is None:
             return []
-        searcher = self._index.searcher()
         query = words if filter is None else filter_query(words, filter, schema)
-        snippets = tantivy.SnippetGenerator.create(searcher, words, schema, "text")
-        snippets.set_max_num_chars(snippet_length)
+        excerpts = Excerpts(asked, searcher, schema, self._analyzer) if snippet_length else None
         candidates = []
         for score, address in searcher.search(query, limit, count=False).hits:
             found = searcher.doc(address)
-            excerpt = " ".join(snippets.snippet_from_doc(found).fragment().split()) if snippet_length else ""
-            candidates.append(
-                Candidate(found["passage_id"][0], found["version"][0], float(score), ScoreKind.BM25, excerpt)
-            )
+            id, version = found["passage_id"][0], found["version"][0]
+            excerpt = excerpts.excerpt(found, snippet_length) if excerpts else ("", ())
+            candidates.append(Candidate(id, version, float(score), ScoreKind.BM25, *excerpt))
         return candidates
 
     def _open_writer(self) -> tantivy.IndexWriter:
@@ -138,28 +150,32 @@ class TantivyIndex:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
 
 
-def _schema() -> tantivy.Schema:
+def open_schema() -> tantivy.Schema:
+    """The fields of an index, in this format."""
     builder = tantivy.SchemaBuilder()
     for name in ("kind", "document_id", "terms"):
         builder.add_text_field(name, tokenizer_name="identity", index_option="basic")
     builder.add_text_field("passage_id", stored=True, tokenizer_name="identity", index_option="basic")
     builder.add_integer_field("version", stored=True)
-    builder.add_text_field("title", tokenizer_name="words")
+    builder.add_text_field("title", stored=True, tokenizer_name="words")
     builder.add_text_field("text", stored=True, tokenizer_name="words")
     builder.add_text_field("bigrams", tokenizer_name="spaced")
+    builder.add_text_field("surface", tokenizer_name="surface", index_option="basic")
     return builder.build()
 
 
 def _document(passage: Passage) -> tantivy.Document:
-    heading = f"{passage.title}\n{passage.heading}" if passage.heading else passage.title
+    titles = [separated(each) for each in (passage.title, passage.heading) if each]
+    text = separated(passage.text)
     return tantivy.Document(
         kind=[_PASSAGE],
         passage_id=[passage.id],
         document_id=[passage.document_id],
         version=[passage.document_version],
-        title=[heading],
-        text=[passage.text],
-        bigrams=[" ".join(bigrams(f"{heading}\n{passage.text}"))],
+        title=titles,
+        text=[text],
+        bigrams=[" ".join(bigrams(each)) for each in (*titles, text)],
+        surface=[*titles, text],
         terms=sorted(terms(passage.metadata)),
     )
 

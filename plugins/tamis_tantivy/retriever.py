@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.errors import NotFound
 from tamis.filters import Operator
@@ -23,17 +23,17 @@ __all__ = ["TantivyRetriever", "TantivySettings"]
 
 
 class TantivySettings(Settings):
-    """`language` is an ISO 639-1 code; `snippet_length` counts characters, 0 for no snippets."""
+    """`language` is an ISO 639-1 code, for collections without one; `snippet_length` counts characters, 0 for none."""
 
     language: str = "en"
-    title_boost: Annotated[float, Field(gt=0, le=100)] = 2.0
-    snippet_length: Annotated[int, Field(ge=0, le=10_000)] = 240
+    title_boost: Annotated[float, Field(gt=0, le=100, json_schema_extra=overridable())] = 2.0
+    snippet_length: Annotated[int, Field(ge=0, le=10_000, json_schema_extra=overridable())] = 240
     writer_memory_bytes: Annotated[int, Field(ge=15_000_000, le=4 << 30)] = 64_000_000
 
 
 class TantivyRetriever(Retriever):
     """Finds passages by their words: BM25 over text and title. Robertson and Zaragoza, "The Probabilistic Relevance
-    Framework: BM25 and Beyond", 2009. Filters are pushed down, exactly or as a superset."""
+    Framework: BM25 and Beyond", 2009. Filters are pushed down, exactly or as a superset. It suggests words."""
 
     Settings = TantivySettings
     capabilities = Capabilities(
@@ -57,7 +57,7 @@ class TantivyRetriever(Retriever):
     async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         index = TantivyIndex(
             directory,
-            language=self._settings.language,
+            language=language or self._settings.language,
             memory_bytes=self._settings.writer_memory_bytes,
             reading=self._reading,
             writing=self._writing,
@@ -67,17 +67,28 @@ class TantivyRetriever(Retriever):
         return index
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
-        index = self._indexes.get(query.collection)
-        if index is None:
-            raise NotFound("collection", query.collection)
+        index = self._index(query.collection)
         call.check()
+        title_boost = call.options.get("title_boost", self._settings.title_boost)
+        snippet_length = call.options.get("snippet_length", self._settings.snippet_length)
         return await index.search(
             query.text,
             query.filter,
             limit=limit,
-            title_boost=self._settings.title_boost,
-            snippet_length=self._settings.snippet_length,
+            title_boost=cast(float, title_boost),
+            snippet_length=cast(int, snippet_length),
         )
+
+    async def suggest(self, query: Query, *, call: Call) -> str:
+        index = self._index(query.collection)
+        call.check()
+        return await index.suggest(query.text, check=call.check)
+
+    def _index(self, collection: str) -> TantivyIndex:
+        index = self._indexes.get(collection)
+        if index is None:
+            raise NotFound("collection", collection)
+        return index
 
     def _forget(self, closed: TantivyIndex) -> None:
         self._indexes = {name: index for name, index in self._indexes.items() if index is not closed}

@@ -110,7 +110,9 @@ class Indexes:
     async def _opened(self, collection: Collection, stage: str, directory: Path) -> Index:
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return await self._stages[stage].open_index(collection.id, _GENERATION, directory=directory)
+            return await self._stages[stage].open_index(
+                collection.id, _GENERATION, directory=directory, language=collection.language
+            )
         except ConfigurationError as error:
             message = f"[stages.{stage}] index of collection {collection.id!r}: {error.message}"
             raise ConfigurationError(message, path=str(directory)) from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, InvalidRequest
 
-__all__ = ["STEMMERS", "stemmer"]
+__all__ = ["STEMMERS", "known_language", "stemmer"]
 
 STEMMERS = {
     "ar": "arabic",
@@ -27,6 +27,13 @@ STEMMERS = {
     "tr": "turkish",
 }
 """ISO 639-1 codes, each with the name of its stemmer; those that Tantivy and snowballstemmer both have."""
+
+
+def known_language(language: str, field: str = "language") -> str:
+    """The language itself, or empty for none. Raises `InvalidRequest` with the codes there are."""
+    if language and language not in STEMMERS:
+        raise InvalidRequest.of(field, f"{language[:32]!r} is not known; allowed: {', '.join(sorted(STEMMERS))}")
+    return language
 
 
 def stemmer(language: str) -> str:

@@ -18,6 +18,7 @@ from tamis.events import Event
 from tamis.indexes import Indexes, IndexState
 from tamis.ingest.passages import split
 from tamis.journal import Collection, Delete, Journal, Upsert, Written
+from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
@@ -88,9 +89,9 @@ class Tamis:
         """Every installed plugin, loaded once to see whether it can be."""
         return await self._at_work(inspect)
 
-    async def create_collection(self, id: str) -> Collection:
-        """A new, empty collection with its indexes. Raises `AlreadyExists`."""
-        return await self._change(self._create_collection(id))
+    async def create_collection(self, id: str, language: str = "") -> Collection:
+        """A new, empty collection with its indexes. Raises `AlreadyExists`, `InvalidRequest`."""
+        return await self._change(self._create_collection(id, known_language(language)))
 
     async def delete_collection(self, id: str) -> None:
         """Removes a collection with everything in it. Raises `NotFound`."""
@@ -184,9 +185,9 @@ class Tamis:
         except NotFound:
             raise NotFound("document", document_id, field="like_document_ids") from None
 
-    async def _create_collection(self, id: str) -> Collection:
+    async def _create_collection(self, id: str, language: str) -> Collection:
         async with self._changing:
-            created = await self._journal.create_collection(id)
+            created = await self._journal.create_collection(id, language)
             try:
                 await self._loop.run(lambda: self._indexes.add(created))
             except BaseException:

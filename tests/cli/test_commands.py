@@ -120,3 +120,20 @@ def test_collections_are_listed_created_and_deleted(tamis: Any, address: str) ->
     assert "spare" in [each["id"] for each in listed["collections"]]
     assert tamis("collections", "delete", "spare", "--yes", "--address", address).returncode == 0
     assert tamis("collections", "delete", "spare", "--yes", "--address", address).returncode == 5
+
+
+def test_a_language_is_given_where_a_collection_is_created(tamis: Any, address: str, library: Path) -> None:
+    refused = tamis("collections", "create", "tongues", "--language", "xx", "--address", address)
+    assert refused.returncode == 5
+    assert "allowed" in refused.stderr
+    assert tamis("collections", "create", "tongues", "--language", "de", "--address", address).returncode == 0
+    file = library / "deep" / "knife.txt"
+    assert tamis("index", file, "-C", "langues", "--language", "fr", "--address", address).returncode == 0
+    assert tamis("index", file, "-C", "tongues", "--language", "fr", "--address", address).returncode == 0
+    listed = json.loads(tamis("collections", "list", "--address", address, "--json").stdout)["collections"]
+    languages = {each["id"]: each.get("language", "") for each in listed}
+    assert (languages["tongues"], languages["langues"]) == ("de", "fr")
+    table = tamis("collections", "list", "--address", address).stdout.splitlines()
+    assert any(line.split()[:2] == ["tongues", "de"] for line in table)
+    for name in ("tongues", "langues"):
+        assert tamis("collections", "delete", name, "--yes", "--address", address).returncode == 0

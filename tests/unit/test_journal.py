@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
 from tamis.ingest.passages import split
-from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written
+from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written, store
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
@@ -223,3 +223,20 @@ async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Jour
     written = [each for each in outcomes if isinstance(each, Written)]
     assert 0 < len(refused) == len(outcomes) - len(written) < len(outcomes)
     assert {each.sequence for each in written} == {1}
+
+
+async def test_a_journal_of_the_first_schema_keeps_its_collections_and_learns_languages(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(f"{store._SCHEMA}PRAGMA user_version=1;")
+        row = ("old", "abc", "2026-01-02T03:04:05+00:00")
+        file.execute("INSERT INTO collections (id, incarnation, create_time) VALUES (?, ?, ?)", row)
+        file.commit()
+    for _ in range(2):
+        journal = await Journal.open(path)
+        assert (await journal.collection("old")).language == ""
+        await journal.close()
+    journal = await Journal.open(path)
+    assert (await journal.create_collection("new", "de")).language == "de"
+    assert [each.language for each in await journal.collections(limit=5)] == ["de", ""]
+    await journal.close()

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Language
 from tamis.cli.output import console, failures, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -35,19 +35,20 @@ def list_collections(address: Address = DEFAULT_ADDRESS, json: Json = False) -> 
         print_json(pb.ListCollectionsResponse(collections=found))
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("collection", "documents", "passages", "indexes"):
+    for column in ("collection", "language", "documents", "passages", "indexes"):
         table.add_column(column, justify="right" if column in ("documents", "passages") else "left")
     for each in found:
         states = ", ".join(_state(state) for state in each.indexes)
-        table.add_row(Text(each.id, "bold"), f"{each.document_count:,}", f"{each.passage_count:,}", states)
+        counts = f"{each.document_count:,}", f"{each.passage_count:,}"
+        table.add_row(Text(each.id, "bold"), each.language, *counts, states)
     console.print(table if found else "no collections yet; make one with: tamis index PATH")
 
 
 @app.command()
-def create(name: str, address: Address = DEFAULT_ADDRESS) -> None:
+def create(name: str, language: Language = "", address: Address = DEFAULT_ADDRESS) -> None:
     """Creates an empty collection."""
     with failures(address), Client(address) as client, typed_errors():
-        client.index.CreateCollection(pb.CreateCollectionRequest(collection=name))
+        client.index.CreateCollection(pb.CreateCollectionRequest(collection=name, language=language))
     console.print(f"created {name}")
 
 

@@ -12,7 +12,7 @@ import grpc
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json
+from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Language
 from tamis.cli.output import ExitCode, console, failures, print_json
 from tamis.client import CallError, Client
 from tamis.client.errors import typed_errors
@@ -42,6 +42,7 @@ class Outcome:
 def index(
     paths: Annotated[list[Path], typer.Argument(help=f"Files ({', '.join(READERS)}) or folders.", show_default=False)],
     collection: Collection = DEFAULT_COLLECTION,
+    language: Language = "",
     address: Address = DEFAULT_ADDRESS,
     wait: Annotated[bool, typer.Option(help="Wait until everything can be found.")] = True,
     json: Json = False,
@@ -54,7 +55,7 @@ def index(
     outcome = Outcome()
     with failures(address), Client(address) as client:
         documents = _checked(_documents(paths, outcome), outcome)
-        write(client, collection, documents, outcome, wait=wait, quiet=json)
+        write(client, collection, documents, outcome, wait=wait, quiet=json, language=language)
     _report(outcome, collection, time.monotonic() - started, json)
     if outcome.unreadable:
         raise typer.Exit(ExitCode.INCOMPLETE)
@@ -68,9 +69,10 @@ def write(
     *,
     wait: bool,
     quiet: bool,
+    language: str = "",
 ) -> None:
     """Writes and, if asked, waits for every index, with bars that show how far each is."""
-    _create_if_missing(client, collection)
+    _create_if_missing(client, collection, language)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -123,10 +125,10 @@ def _checked(documents: Iterable[tuple[Path, Document]], outcome: Outcome) -> It
             yield message
 
 
-def _create_if_missing(client: Client, collection: str) -> None:
+def _create_if_missing(client: Client, collection: str, language: str) -> None:
     with typed_errors():
         try:
-            client.index.CreateCollection(pb.CreateCollectionRequest(collection=collection))
+            client.index.CreateCollection(pb.CreateCollectionRequest(collection=collection, language=language))
         except grpc.RpcError as error:
             if CallError.of(error).code is not grpc.StatusCode.ALREADY_EXISTS:
                 raise

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Address", "Collection", "ConfigFile", "Json", "PageSize", "PerDocument", "Pipeline", "Timeout"]
+__all__ = ["Address", "Collection", "ConfigFile", "Json", "Language", "PageSize", "PerDocument", "Pipeline", "Timeout"]
 
 ConfigFile = Annotated[
     Path | None,
@@ -17,6 +17,9 @@ Address = Annotated[
     str, typer.Option("--address", "-a", envvar="TAMIS_ADDRESS", help="HOST:PORT of the server.", show_default=True)
 ]
 Collection = Annotated[str, typer.Option("--collection", "-C", envvar="TAMIS_COLLECTION", help="The collection.")]
+Language = Annotated[
+    str, typer.Option("--language", "-l", help="Language of a new collection, an ISO 639-1 code such as 'de'.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Pipeline = Annotated[
     str, typer.Option("--pipeline", "-p", help="A configured pipeline, or an expression such as 'bm25 % 50 >> late'.")

@@ -104,9 +104,8 @@ class SearchView:
             body = self._bodies[hit.passage.id]
             title = Text(_title(body.passage), "bold", no_wrap=True, overflow="ellipsis")
             title.append(f"  {_provenance(hit)}", "dim not bold")
-            excerpt = _excerpt(body.snippet or body.passage.text)
             table.add_row(str(rank), self._move(hit.passage.id, rank), title)
-            table.add_row("", "", Text(excerpt, "dim", no_wrap=True, overflow="ellipsis"))
+            table.add_row("", "", _excerpt(body))
         return table
 
     def _move(self, passage_id: str, rank: int) -> Text:
@@ -153,9 +152,20 @@ def _title(passage: pb.Passage) -> str:
     return " › ".join(dict.fromkeys(part for part in (passage.title, passage.heading) if part)) or passage.id
 
 
-def _excerpt(text: str) -> str:
-    """On one line, without the rules that underline headings."""
-    return " ".join(re.sub(r"([=\-~*^_#`])\1{2,}", " ", text).split())
+def _excerpt(hit: pb.Hit) -> Text:
+    """On one line, without the rules that underline headings; what was asked for in bold."""
+    line, data, position = Text(style="dim", no_wrap=True, overflow="ellipsis"), hit.snippet.encode(), 0
+    if not data:
+        return line.append(_one_line(hit.passage.text).strip())
+    for span in hit.snippet_highlights:
+        line.append(_one_line(data[position : span.start].decode()))
+        line.append(data[span.start : span.end].decode(), "bold not dim")
+        position = span.end
+    return line.append(_one_line(data[position:].decode()))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"([=\-~*^_#`])\1{2,}", " ", text))
 
 
 def _provenance(hit: pb.Hit) -> str:

@@ -79,9 +79,9 @@ class Journal:
         self._listeners.setdefault(collection, set()).add(listener)
         return lambda: self._listeners.get(collection, set()).discard(listener)
 
-    async def create_collection(self, id: str) -> Collection:
+    async def create_collection(self, id: str, language: str = "") -> Collection:
         """Raises `AlreadyExists`."""
-        return await self._write(lambda store: store.create_collection(id))
+        return await self._write(lambda store: store.create_collection(id, language))
 
     async def delete_collection(self, id: str) -> None:
         """Raises `NotFound`."""

@@ -17,8 +17,6 @@ from tamis.model import Change, Document, Passage, Span
 
 __all__ = ["Changes", "Collection", "Delete", "Mutation", "Store", "Upsert", "Written"]
 
-SCHEMA_VERSION = 1
-
 _SCHEMA = """
 CREATE TABLE collections (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -61,12 +59,23 @@ CREATE TABLE passages (
 CREATE INDEX passages_by_document ON passages (collection, document_id, ordinal);
 """
 
+_MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (1, _SCHEMA),
+    (2, "ALTER TABLE collections ADD COLUMN language TEXT NOT NULL DEFAULT '';"),
+)
+"""Schema versions, each with the statements that lead to it from the one before; a new journal goes through all."""
+
+SCHEMA_VERSION = _MIGRATIONS[-1][0]
+
 _PASSAGE_COLUMNS = "p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p.end, d.metadata"
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1."""
+    """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
+
+    `language` is an ISO 639-1 code, empty when none was given.
+    """
 
     id: str
     incarnation: str
@@ -74,6 +83,7 @@ class Collection:
     last_sequence: int = 0
     document_count: int = 0
     passage_count: int = 0
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +163,13 @@ class Store:
         self._db.execute("ROLLBACK TO mutation")
         self._db.execute("RELEASE mutation")
 
-    def create_collection(self, id: str) -> Collection:
+    def create_collection(self, id: str, language: str) -> Collection:
         """Adds an empty collection. Raises `AlreadyExists`."""
-        created = Collection(id, uuid.uuid4().hex, datetime.now(UTC))
+        created = Collection(id, uuid.uuid4().hex, datetime.now(UTC), language=language)
         try:
             self._db.execute(
-                "INSERT INTO collections (id, incarnation, create_time) VALUES (?, ?, ?)",
-                (id, created.incarnation, created.create_time.isoformat()),
+                "INSERT INTO collections (id, incarnation, create_time, language) VALUES (?, ?, ?, ?)",
+                (id, created.incarnation, created.create_time.isoformat(), language),
             )
         except sqlite3.IntegrityError:
             raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id}) from None
@@ -250,8 +260,9 @@ class Store:
         if version > SCHEMA_VERSION:
             message = f"the journal was written by a newer Tamis (schema {version}; this one knows {SCHEMA_VERSION})"
             raise ConfigurationError(message, path=str(self._path))
-        if version == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        for reached, statements in _MIGRATIONS:
+            if reached > version:
+                self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={reached};COMMIT;")
 
     def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
@@ -319,7 +330,7 @@ class Store:
 
     def _collections(self, where: str, *values: object) -> list[Collection]:
         rows = self._db.execute(
-            "SELECT id, incarnation, create_time, last_sequence, document_count, passage_count "
+            "SELECT id, incarnation, create_time, last_sequence, document_count, passage_count, language "
             f"FROM collections {where}",
             values,
         )

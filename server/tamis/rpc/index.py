@@ -58,7 +58,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     async def CreateCollection(  # noqa: N802
         self, request: pb.CreateCollectionRequest, context: Context
     ) -> pb.CreateCollectionResponse:
-        created = await self._tamis.create_collection(collection_id(request.collection))
+        created = await self._tamis.create_collection(collection_id(request.collection), request.language)
         return pb.CreateCollectionResponse(collection=self._collection(created))
 
     async def DeleteCollection(  # noqa: N802
@@ -143,6 +143,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
             document_count=collection.document_count,
             passage_count=collection.passage_count,
             indexes=[_state(each) for each in self._tamis.index_states(collection)],
+            language=collection.language,
         )
 
 
