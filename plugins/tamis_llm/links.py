@@ -10,7 +10,7 @@ __all__ = ["LinkFilter"]
 _IMAGE = r"!\[(?P<alt>[^\]\n]{0,500})\](?:\([^)\n]{0,2000}\)|\[[^\]\n]{0,500}\])"
 _LINK = r"\[(?P<label>[^\]\n]{0,500})\]\((?P<target>[^)\n]{0,2000})\)"
 _TAG = r"<(?P<tag>[a-zA-Z][\w-]{0,30})\b[^<>]{0,2000}=[^<>]{0,2000}>"
-_ADDRESS = r"(?P<address>(?<![^\W_])(?:https?://|ftp://|www\.)[^\s<>\"'`\])}]+)"
+_ADDRESS = r"(?P<address>(?:https?://|ftp://|(?<![^\W_])www\.)[^\s<>\"'`\])}]+)"
 _FOUND = re.compile("|".join((_IMAGE, _LINK, _TAG, _ADDRESS)), re.IGNORECASE)
 _STARTS = ("https://", "http://", "ftp://", "www.")
 _BEGUN = "|".join(
@@ -21,7 +21,7 @@ _UNDECIDED = re.compile(
     r"|!?\[[^\]\n]{0,500}\Z"
     r"|!?\[[^\]\n]{0,500}\](?:\([^)\n]{0,2000}|\[[^\]\n]{0,500}\]?)?\Z"
     r"|<(?:[a-zA-Z][^<>]{0,2000})?\Z"
-    rf"|(?<![^\W_])(?:{_BEGUN}|(?:https?://|ftp://|www\.)[^\s<>\"'`\])}}]{{0,2000}})\Z",
+    rf"|(?:{_BEGUN}|(?:https?://|ftp://|www\.)[^\s<>\"'`\])}}]{{0,2000}})\Z",
     re.IGNORECASE,
 )
 _TRAILING = ".,;:!?"
