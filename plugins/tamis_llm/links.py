@@ -61,12 +61,11 @@ class LinkFilter:
             return self._link(found)
         address = found[0].rstrip(_TRAILING) if kind == "address" else found[0]
         is_anchor = kind == "tag" and found["tag"].lower() == "a"
-        if (kind == "address" and self._stands(address)) or (
-            is_anchor and any(address in each for each in self._sources)
-        ):
+        is_quoted = is_anchor and any(address in each for each in self._sources)
+        if is_quoted or (kind == "address" and self._stands(address)):
             return found[0]
         self.dropped_count += 1
-        return found["alt"] if kind == "alt" else found[0][len(address) :]
+        return self._filtered(found["alt"]) if kind == "alt" else found[0][len(address) :]
 
     def _link(self, found: re.Match[str]) -> str:
         """A number with an address is a citation that somebody decorated."""
@@ -76,7 +75,7 @@ class LinkFilter:
         if target and self._stands(target):
             return found[0]
         self.dropped_count += 1
-        return label
+        return self._filtered(label)
 
     def _stands(self, text: str) -> bool:
         """Whether a source has it as a whole, and not only as the beginning of something longer."""
