@@ -75,7 +75,7 @@ async def _judged_by(tamis: Tamis, stage: str, case: dict[str, str]) -> dict[str
     texts = [HARMLESS[0], case["text"], HARMLESS[1]]
     passages = [Passage(f"{n}#0", str(n), 1, each, span=Span(0, len(each.encode()))) for n, each in enumerate(texts)]
     answer, citations, reason = "", list[Citation](), FinishReason.FAILED
-    pipeline, query = tamis.pipelines.resolve(stage), Query(case["question"])
+    pipeline, query = tamis.pipelines.resolve(stage, has_input=True), Query(case["question"])
     async for event in tamis.generate(pipeline, query, passages, deadline=Deadline.after(300)):
         match event:
             case AnswerDelta():
