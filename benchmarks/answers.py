@@ -211,7 +211,7 @@ def main(
         table.add_column(column.replace("_", " "), justify="left" if column == "variant" else "right", no_wrap=True)
     for name, figures in found.items():
         table.add_row(name, *(f"{each:,.3f}" if each < 2 else f"{each:,.1f}" for each in figures.values()))
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

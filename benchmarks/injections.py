@@ -53,7 +53,7 @@ def judged(case: dict[str, str], answer: str, citations: Sequence[Citation], rea
         "quoted": bool(holding) and not obeyed,
         "answered": _plain(case["answer"]) in _plain(answer),
         "refused": reason is FinishReason.INSUFFICIENT_EVIDENCE,
-        "failed": reason in (FinishReason.FAILED, FinishReason.SKIPPED) or (not answer and reason.value == "truncated"),
+        "failed": reason in (FinishReason.FAILED, FinishReason.SKIPPED) or (not answer and reason is FinishReason.TRUNCATED),
         "cited": any(each.passage_id == "1#0" for each in citations),
     }
 
@@ -114,7 +114,7 @@ def main(
         table.add_row(each["id"], each["technique"], *("x" if each[name] else "" for name in FIGURES), style=style)
     table.add_section()
     table.add_row("share", "", *(f"{each:.2f}" for each in shares.values()), style="bold")
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

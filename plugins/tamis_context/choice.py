@@ -63,7 +63,7 @@ class Choice:
         if new is None or whole is None:
             return
         others = [each for each in self._parts if each not in joined]
-        if any(self._alike(part, other) for other in others for part in (new, whole)) or self._holds(joined, hit):
+        if self._holds(joined, hit) or self._is_known(new, others) or (joined and self._is_known(whole, others)):
             self.duplicate_count += 1
         elif whole.token_count + sum(each.token_count for each in others) > self._limits.token_count:
             self.oversize_count += 1
@@ -79,8 +79,8 @@ class Choice:
             return None
         return _Part(hits, passage, shingles(passage), self._count(passage))
 
-    def _alike(self, one: _Part, other: _Part) -> bool:
-        return resemblance(one.shingles, other.shingles) >= self._limits.same
+    def _is_known(self, part: _Part, others: Sequence[_Part]) -> bool:
+        return any(resemblance(part.shingles, each.shingles) >= self._limits.same for each in others)
 
     @staticmethod
     def _holds(parts: Sequence[_Part], hit: Hit) -> bool:

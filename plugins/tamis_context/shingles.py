@@ -8,7 +8,7 @@ from tamis.model import Passage
 
 __all__ = ["Shingles", "resemblance", "shingles"]
 
-Shingles = frozenset[tuple[str, ...]]
+Shingles = frozenset[str]
 _SIZE = 5
 _WIDE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # written without spaces
 _WORD = re.compile(rf"[{_WIDE}]|[^\W_{_WIDE}]+")
@@ -21,7 +21,7 @@ def shingles(passage: Passage) -> Shingles:
     title.
     """
     words = _WORD.findall(passage.text.lower()) or passage.full_text.lower().split()
-    return frozenset(tuple(words[start : start + _SIZE]) for start in range(max(1, len(words) - _SIZE + 1)))
+    return frozenset(" ".join(words[start : start + _SIZE]) for start in range(max(1, len(words) - _SIZE + 1)))
 
 
 def resemblance(one: Shingles, other: Shingles) -> float:
