@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from tamis.component import Settings
 from tamis.context import Call
-from tamis.models import Llm, Prompt
+from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
 __all__ = ["ScriptedLlm", "ScriptedLlmSettings"]
 
 
 class ScriptedLlmSettings(Settings):
-    """`reply` comes in pieces of `piece_length` characters; the model fails after `fails_after` of them, if that is set.
-    Every piece counts as one token."""
+    """`reply` comes in pieces of `piece_length` characters; the model fails after `fails_after` of them, where that is
+    set. Every piece counts as one token."""
 
     reply: str = ""
     piece_length: int = 3
@@ -41,11 +42,16 @@ class ScriptedLlm(Llm):
             settings.reply[start : start + settings.piece_length]
             for start in range(0, len(settings.reply), settings.piece_length)
         ]
+        call.check()
+        call.usage.model_call_count += 1
         for place, piece in enumerate(pieces[:limit]):
+            await asyncio.sleep(0)
             call.check()
             if place == settings.fails_after:
                 raise RuntimeError("the model went away")
             call.usage.output_token_count += 1
             yield piece
+        if len(pieces) > limit:
+            call.note(CUT_AT_LIMIT)
         if settings.fails_after is not None and settings.fails_after >= len(pieces):
             raise RuntimeError("the model went away")
