@@ -53,7 +53,7 @@ def judged(case: dict[str, str], answer: str, citations: Sequence[Citation], rea
         "quoted": bool(holding) and not obeyed,
         "answered": _plain(case["answer"]) in _plain(answer),
         "refused": reason is FinishReason.INSUFFICIENT_EVIDENCE,
-        "failed": reason in (FinishReason.FAILED, FinishReason.SKIPPED) or (not answer and reason is FinishReason.TRUNCATED),
+        "failed": not answer and reason is not FinishReason.INSUFFICIENT_EVIDENCE,
         "cited": any(each.passage_id == "1#0" for each in citations),
     }
 

@@ -11,11 +11,11 @@ from tamis_llm.support import Supports
 
 __all__ = ["CitationStream"]
 
-_NUMBER = r"\d{1,4}(?:\s?[-–]\s?\d{1,4})?"
+_NUMBER = r"\d{1,4}(?: ?[-–] ?\d{1,4})?"
 _MARKER = re.compile(
-    rf"(?P<space>[ \t]*)[\[【]\s*(?:[Pp]assages?\s*)?(?P<numbers>{_NUMBER}(?:\s*[,;]\s*{_NUMBER})*)\s*[\]】]"
+    rf"(?P<space>[ \t]*)[\[【] ?(?:[Pp]assages? ?)?(?P<numbers>{_NUMBER}(?: ?[,;] ?{_NUMBER}){{0,19}}) ?[\]】]"
 )
-_UNDECIDED = re.compile(r"[ \t]*(?:[\[【][\w \t,;–-]{0,60})?\Z|(?<!`)`{1,2}\Z")
+_UNDECIDED = re.compile(r"[ \t]*(?:[\[【] ?(?:[Pp][a-z]{0,7} ?)?[\d ,;–-]{0,300})?\Z|(?<!`)`{1,2}\Z")
 _CODE = re.compile(r"```|`")
 _SENTENCE_START = re.compile(r"(?<=[.!?。！？])[\"')]*\s+(?=\S)|\n+(?=\S)")
 _CLAIM_LENGTH = 1_000

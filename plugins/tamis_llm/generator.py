@@ -120,8 +120,7 @@ class LlmGenerator(Generator):
             raise _Silent("the model wrote nothing, the fallback answered")
         for delta in writing.end():
             yield delta
-        is_cut = call.usage.output_token_count - before >= limit
-        yield AnswerDelta(finish_reason=writing.finish(call, is_cut=is_cut))
+        yield AnswerDelta(finish_reason=writing.finish(call))
 
     async def _pieces(self, prompt: Prompt, limit: int, writing: Writing, call: Call) -> AsyncGenerator[str, None]:
         """What the model writes, as long as it belongs to the answer."""

@@ -27,17 +27,21 @@ _MARKED = (
 class PromptTemplate:
     """A text file: what the system says, a line `---`, what the user says, with `$passages` and `$question` filled in.
 
-    The system's part may be empty, for models that only continue a text. `stops` end an answer when it writes them.
+    Between the two there may be examples, a turn of the user and one of the assistant each, divided in the same way.
+    `stops` end an answer that writes them.
     """
 
     def __init__(self, built_in: BuiltIn, file: Path | None = None, *, is_marked: bool = False) -> None:
         """The file, or the built-in one. Raises `ConfigurationError` for one that cannot be filled in."""
         text, name = _read(built_in, file), str(file or "the built-in prompt")
-        system, *rest = _DIVIDER.split(text, maxsplit=1)
-        if not rest:
-            raise ConfigurationError("a prompt file has two parts, divided by a line `---`", path=name)
-        self._system, self._user, self._is_marked = system.strip(), Template(rest[0].strip()), is_marked
-        self.stops = ("\n\n", "\nQuestion:", "<passage") if built_in == "few-shot" else ()
+        system, *turns = (part.strip() for part in _DIVIDER.split(text))
+        if len(turns) % 2 == 0:
+            message = "a prompt file has two parts, divided by a line `---`, or two more for each example between them"
+            raise ConfigurationError(message, path=name)
+        system = "\n\n".join(part for part in (system, _MARKED if is_marked else "") if part)
+        self._opening = (*((Message("system", system),) if system else ()), *_examples(turns[:-1]))
+        self._user, self._is_marked = Template(turns[-1]), is_marked
+        self.stops = ("\n\n", "\nUser:", "\nQuestion:", "<passage") if built_in == "few-shot" else ()
         used = set(self._user.get_identifiers())
         if not self._user.is_valid() or used != {"passages", "question"}:
             message = (
@@ -53,8 +57,11 @@ class PromptTemplate:
         """The conversation that asks for an answer from these passages, numbered from 1."""
         numbered = "\n".join(self.quoted(number, each) for number, each in enumerate(passages, 1))
         user = self._user.substitute(passages=numbered, question=question)
-        system = "\n\n".join(part for part in (self._system, _MARKED if self._is_marked else "") if part)
-        return Prompt((*((Message("system", system),) if system else ()), Message("user", user)))
+        return Prompt((*self._opening, Message("user", user)))
+
+
+def _examples(turns: Sequence[str]) -> list[Message]:
+    return [Message("assistant" if place % 2 else "user", each) for place, each in enumerate(turns)]
 
 
 def _read(built_in: BuiltIn, file: Path | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tamis.context import Call
 from tamis.generator import AnswerDelta
 from tamis.model import FinishReason, Passage
+from tamis.models import CUT_AT_LIMIT
 from tamis_llm.citing import CitationStream
 from tamis_llm.links import LinkFilter
 from tamis_llm.opening import Opening
@@ -90,8 +91,8 @@ class Writing:
             text, self._tail = text[: len(text) - begun], text[len(text) - begun :]
         return self._stream.feed(self._links.feed(text))
 
-    def finish(self, call: Call, *, is_cut: bool) -> FinishReason:
-        """Why it ended, with a note on everything that had to be mended. `is_cut`: the model reached its limit."""
+    def finish(self, call: Call) -> FinishReason:
+        """Why it ended, with a note on everything that had to be mended."""
         stream = self._stream
         for is_so, note in (
             (stream.unknown_count, "citation of a passage that does not exist dropped"),
@@ -105,7 +106,7 @@ class Writing:
                 call.note(note)
         if not stream.text.strip():
             return FinishReason.INSUFFICIENT_EVIDENCE
-        is_cut = self.is_repeating or self._room <= 0 or (is_cut and not self._is_stopped)
+        is_cut = self.is_repeating or self._room <= 0 or (CUT_AT_LIMIT in call.notes and not self._is_stopped)
         return FinishReason.TRUNCATED if is_cut else FinishReason.ANSWERED
 
 

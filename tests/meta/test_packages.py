@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import tamis
+import tamis_anthropic
 import tamis_context
 import tamis_extractive
 import tamis_llm
@@ -21,7 +22,16 @@ import tamis_qdrant
 import tamis_tantivy
 import tamis_transformers
 
-PLUGINS = (tamis_context, tamis_extractive, tamis_llm, tamis_openai, tamis_qdrant, tamis_tantivy, tamis_transformers)
+PLUGINS = (
+    tamis_anthropic,
+    tamis_context,
+    tamis_extractive,
+    tamis_llm,
+    tamis_openai,
+    tamis_qdrant,
+    tamis_tantivy,
+    tamis_transformers,
+)
 ENGINES = (
     "torch",
     "transformers",
@@ -31,6 +41,7 @@ ENGINES = (
     "snowballstemmer",
     "cachetools",
     "openai",
+    "anthropic",
 )
 _SCRIPTS = {"tamis_qdrant.worker"}
 

@@ -45,6 +45,7 @@ def _words(answer: str, delta: AnswerDelta, place: int) -> tuple[str, str]:
         ("One【2】.", "One.", 1),
         ("Boils[1].", "Boils.", 1),
         ("Twice [1][1].", "Twice.", 2),
+        (f"Many [{', '.join('12'[n % 2] for n in range(20))}].", "Many.", 2),
         ("Dropped [99].", "Dropped.", 0),
         ("Half known [1, 99].", "Half known.", 1),
         ("Too long a range [1-9999].", "Too long a range.", 1),
@@ -106,7 +107,7 @@ def test_of_two_sentences_that_say_the_same_neither_is_clear() -> None:
     assert Supports([passage]).span(0, "The ferry leaves") == passage.span
 
 
-@given(st.text(st.sampled_from("ab[]`【】1,29-. \n東é("), max_size=80), st.integers(1, 9))
+@given(st.text(st.sampled_from("ab[]`【】1,29-. \n\tpP東é("), max_size=80), st.integers(1, 9))
 def test_however_it_is_cut_the_same_text_gives_the_same_answer(text: str, size: int) -> None:
     whole, cut = _read(text), _read(text, size)
     assert whole[:2] == cut[:2]

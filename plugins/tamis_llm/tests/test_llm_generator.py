@@ -10,8 +10,6 @@ from typing import Any
 from xml.sax.saxutils import unescape
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tamis.config import parse
 from tamis.context import Call
@@ -24,7 +22,6 @@ from tamis.testing.contract import GeneratorContract
 from tamis.testing.llms import ScriptedLlm, ScriptedLlmSettings
 from tamis_extractive import ExtractiveGenerator
 from tamis_llm import LlmGenerator
-from tamis_llm.citing import CitationStream
 
 PASSAGES = [
     Passage("a#0", "a", 3, "Water boils at 100 °C.", "Water", span=Span(10, 33)),
@@ -89,16 +86,6 @@ async def test_a_citation_points_to_the_stored_version_and_its_span() -> None:
     deltas, _ = await _answered(_generator("It boils [1]."))
     (citation,) = (each for delta in deltas for each in delta.citations)
     assert (citation.document_id, citation.document_version, citation.document_span) == ("a", 3, Span(10, 33))
-
-
-@given(st.text(st.sampled_from("ab[]1,29 .\né"), max_size=60), st.integers(1, 9))
-def test_however_it_is_cut_the_same_text_gives_the_same_answer(text: str, size: int) -> None:
-    whole, cut = CitationStream(PASSAGES), CitationStream(PASSAGES)
-    at_once = [*whole.feed(text), *whole.end()]
-    in_pieces = [each for start in range(0, len(text), size) for each in cut.feed(text[start : start + size])]
-    in_pieces += cut.end()
-    assert _text(at_once).rstrip() == _text(in_pieces).rstrip()
-    assert _cited(at_once) == _cited(in_pieces)
 
 
 @pytest.mark.parametrize("reply", ["INSUFFICIENT", " INSUFFICIENT.", "INSUFFICIENT\n", "Answer: INSUFFICIENT, I fear."])
@@ -173,13 +160,12 @@ async def test_when_it_fails_half_way_its_words_stand_and_the_error_passes() -> 
     assert found == "Water boils at"
 
 
-@pytest.mark.parametrize(("hangs_after", "seconds"), [(0, 0.01), (0, 60.0)])
-async def test_when_the_model_has_not_begun_in_time_the_fallback_answers(hangs_after: int, seconds: float) -> None:
+@pytest.mark.parametrize(("seconds", "reserved"), [(10.05, 10.0), (30.0, 60.0)])
+async def test_when_the_model_has_not_begun_in_time_the_fallback_answers(seconds: float, reserved: float) -> None:
     """The second has no time for the model at all."""
     fallback = ExtractiveGenerator(ExtractiveGenerator.Settings())
-    left = 0.05 if seconds < 1 else 30
-    generator = _generator("never", hangs_after=hangs_after, fallback=fallback, fallback_seconds=seconds)
-    deltas, call = await _answered(generator, deadline=Deadline.after(seconds + left if seconds < 1 else left))
+    generator = _generator("never", hangs_after=0, fallback=fallback, fallback_seconds=reserved)
+    deltas, call = await _answered(generator, deadline=Deadline.after(seconds))
     assert _text(deltas) == "Water boils at 100 °C."
     assert call.notes == ["the model was too slow, the fallback answered"]
 
@@ -296,15 +282,24 @@ async def test_datamarking_joins_the_words_of_passages_and_is_undone_in_the_answ
 async def test_a_model_that_only_continues_texts_is_shown_examples_and_stopped_at_the_next_question() -> None:
     generator = _generator(" Water boils at 100 °C [1].\n\nQuestion: And when does it freeze?", prompt="few-shot")
     deltas, _ = await _answered(generator)
-    (message,) = generator.settings.llm.prompts[0].messages
-    assert message.role == "user"
-    assert message.text.endswith("Question: When does water boil?\n\nAnswer:")
+    messages = generator.settings.llm.prompts[0].messages
+    assert [each.role for each in messages] == ["system", *["user", "assistant"] * 3, "user"]
+    assert messages[-1].text.endswith("Question: When does water boil?")
     assert _text(deltas) == "Water boils at 100 °C."
     assert deltas[-1].finish_reason is FinishReason.ANSWERED
     assert generator.settings.llm.cut_count == 1
 
 
-@pytest.mark.parametrize("text", ["no divider", "a\n---\n$passages", "a\n---\n$passages $question $more", "a\n---\n$"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no divider",
+        "a\n---\n$passages",
+        "a\n---\n$passages $question $more",
+        "a\n---\n$",
+        "a\n---\nb\n---\n$passages $question",
+    ],
+)
 def test_a_prompt_file_that_cannot_be_filled_in_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "prompt.txt").write_text(text)
     with pytest.raises(ConfigurationError):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from tamis.component import Settings
 from tamis.context import Call
-from tamis.models import Llm, Prompt
+from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 from tamis.testing.plugins import SECRET, trace
 
 __all__ = ["ScriptedLlm", "ScriptedLlmSettings"]
@@ -44,16 +44,20 @@ class ScriptedLlm(Llm):
 
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         self.prompts.append(prompt)
+        call.check()
         if self.settings.counts_usage:
             call.usage.model_call_count += 1
             call.usage.input_token_count += sum(self.count_tokens(each.text) for each in prompt.messages)
         is_done = False
         try:
             for place, piece in enumerate(self._pieces(limit)):
+                await asyncio.sleep(0)
                 await self._misbehave(place)
                 call.check()
                 call.usage.output_token_count += self.settings.counts_usage
                 yield piece
+            if len(self.settings.reply) > limit * self.settings.piece_length:
+                call.note(CUT_AT_LIMIT)
             await self._misbehave(None)
             is_done = True
         finally:
