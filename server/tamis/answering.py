@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from tamis.cascade import Cascade
 from tamis.events import StageOutcome, StageReason, StageReport
+from tamis.evidence import Evidence
 from tamis.generator import AnswerDelta
-from tamis.model import Citation, FinishReason, Hit, Passage
+from tamis.model import FinishReason, Hit
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
 from tamis.ranking import Ranking
@@ -38,7 +39,7 @@ class Answering:
             return FinishReason.NOT_REQUESTED
         run = self.cascade.run_of(self.pipeline.generator, self.cascade.request.deadline)
         try:
-            reason = await self._generate(run, context)
+            reason = await self._generate(run, context, hits)
         finally:
             run.call.end()
         self.report(run.report())
@@ -60,40 +61,29 @@ class Answering:
         self.report(run.report())
         return chosen
 
-    async def _generate(self, run: StageRun, context: Sequence[Hit]) -> FinishReason:
+    async def _generate(self, run: StageRun, context: Sequence[Hit], hits: Ranking) -> FinishReason:
         if not context:
-            return FinishReason.NO_HITS
+            return FinishReason.INSUFFICIENT_EVIDENCE if hits else FinishReason.NO_HITS
         if run.until.remaining < self.planner.least_seconds:
             run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(context)
             return FinishReason.SKIPPED
-        passages = {hit.passage.id: hit.passage for hit in context}
+        evidence = Evidence(context, hits)
         length, finish = 0, None
         async with aclosing(run.answer(context)) as deltas:
             async for delta in deltas:
                 length += len(delta.text.encode())
                 finish = delta.finish_reason or finish
                 if delta.text or delta.citations:
-                    self.emit(self._resolved(run, delta, passages, length))
+                    self.emit(_resolved(run, delta, evidence, length))
         return _finish(run, finish, length)
 
-    def _resolved(self, run: StageRun, delta: AnswerDelta, passages: dict[str, Passage], length: int) -> AnswerDelta:
-        kept = tuple(each for each in delta.citations if _resolves(each, passages, length))
-        if len(kept) < len(delta.citations):
-            run.call.note("citation that does not resolve dropped")
-        return AnswerDelta(delta.text, kept)
 
-
-def _resolves(citation: Citation, passages: dict[str, Passage], length: int) -> bool:
-    """Whether the citation points into the answer so far and into the span of a passage of the context."""
-    passage = passages.get(citation.passage_id)
-    return (
-        passage is not None
-        and citation.document_id == passage.document_id
-        and citation.document_version == passage.document_version
-        and citation.answer_span.end <= length
-        and passage.span.start <= citation.document_span.start
-        and citation.document_span.end <= passage.span.end
-    )
+def _resolved(run: StageRun, delta: AnswerDelta, evidence: Evidence, length: int) -> AnswerDelta:
+    """The delta with those of its citations that resolve."""
+    kept = [evidence.resolved(each, length) for each in delta.citations]
+    if not all(kept):
+        run.call.note("citation that does not resolve dropped")
+    return AnswerDelta(delta.text, tuple(each for found in kept for each in found))
 
 
 def _finish(run: StageRun, finish: FinishReason | None, length: int) -> FinishReason:

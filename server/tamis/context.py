@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from tamis.deadline import Deadline
 
@@ -14,6 +16,9 @@ __all__ = ["Call", "CallEnded", "Options", "Principal", "Usage"]
 
 Options: TypeAlias = Mapping[str, Mapping[str, object]]
 """For each stage the settings that a request changes for itself, valid and of the setting's own type."""
+
+
+T = TypeVar("T")
 
 
 class CallEnded(Exception):
@@ -63,6 +68,7 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+    _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
     def active(self) -> bool:
@@ -82,3 +88,33 @@ class Call:
     def end(self) -> None:
         """Tells every holder that nobody waits any more. Idempotent."""
         self._ended.set()
+        for tell in tuple(self._listeners):
+            tell()
+
+    async def wait(self, awaited: Awaitable[T]) -> T:
+        """What `awaited` gives, if it comes while the call is active.
+
+        Raises `CallEnded` as soon as it is not; `awaited` is then cancelled, and has ended when this returns.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ended.cancel)
+
+        work = asyncio.ensure_future(awaited)
+        self._listeners.append(tell)
+        try:
+            self.check()  # after the listener is there, so that an end in between is not missed
+            timeout = None if math.isinf(self.deadline.at) else self.deadline.remaining
+            await asyncio.wait((work, ended), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise CallEnded
+            return work.result()
+        finally:
+            self._listeners.remove(tell)
+            ended.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)

@@ -14,9 +14,22 @@ from numpy.typing import NDArray
 from tamis.component import Component
 from tamis.context import Call
 
-__all__ = ["Embedder", "EmbedsTokens", "Float32Array", "Llm", "Message", "Prompt", "TextKind", "Tokenizes"]
+__all__ = [
+    "CUT_AT_LIMIT",
+    "Embedder",
+    "EmbedsTokens",
+    "Float32Array",
+    "Llm",
+    "Message",
+    "Prompt",
+    "TextKind",
+    "Tokenizes",
+]
 
 Float32Array: TypeAlias = NDArray[np.float32]
+
+CUT_AT_LIMIT = "the model was cut off at its token limit"
+"""What a language model notes on the call when it had more to say than it was allowed tokens."""
 
 
 class TextKind(Enum):
@@ -98,7 +111,12 @@ class Llm(Component):
 
     @abstractmethod
     def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
-        """Pieces of the answer as they come, at most `limit` tokens; they concatenate to it."""
+        """Pieces of the answer as they come, at most `limit` tokens; they concatenate to it.
+
+        What was used is in `call.usage` when the last piece has come; a model that had more to say also notes
+        `CUT_AT_LIMIT`. Raises `CallEnded` once the call is over, `Overloaded` when the model takes no more work now,
+        `Unavailable` when it cannot be reached or breaks off, `InvalidRequest` for a prompt longer than it reads.
+        """
 
     def count_tokens(self, text: str) -> int:
         """How many tokens a text costs. A careful estimate unless the model's tokenizer is at hand: never fewer than

@@ -19,7 +19,7 @@ from tamis.errors import Overloaded, TamisError
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.facets import FacetSpec
 from tamis.filters import matches
-from tamis.generator import AnswerDelta, ContextBuilder, Generator
+from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
 from tamis.model import Candidate, Hit, Passage, Query
 from tamis.presentation import Presentation
 from tamis.ranking import Ranking, from_candidates, reranked
@@ -168,9 +168,11 @@ class StageRun:
         return chosen
 
     def _given(self, ranking: Ranking, built: Sequence[Hit]) -> Sequence[Hit]:
-        """Each chosen hit once and as it was given, so that what a generator reads can be cited."""
+        """Each chosen hit once, as given or merged from given ones, so that what a generator reads can be cited."""
         given = {hit.passage.id: hit for hit in ranking}
-        chosen = [given[id] for id in dict.fromkeys(hit.passage.id for hit in built) if id in given]
+        distinct = {hit.passage.id: hit for hit in reversed(built) if hit.passage.id in given}
+        ids = dict.fromkeys(hit.passage.id for hit in built if hit.passage.id in given)
+        chosen = [distinct[id] if is_given(distinct[id], ranking) else given[id] for id in ids]
         if chosen != list(built):
             self.call.note("duplicate, unknown or altered hit repaired")
         return chosen

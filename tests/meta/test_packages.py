@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 
 import tamis
+import tamis_anthropic
+import tamis_context
 import tamis_extractive
 import tamis_llm
 import tamis_openai
@@ -20,7 +22,16 @@ import tamis_qdrant
 import tamis_tantivy
 import tamis_transformers
 
-PLUGINS = (tamis_extractive, tamis_llm, tamis_openai, tamis_qdrant, tamis_tantivy, tamis_transformers)
+PLUGINS = (
+    tamis_anthropic,
+    tamis_context,
+    tamis_extractive,
+    tamis_llm,
+    tamis_openai,
+    tamis_qdrant,
+    tamis_tantivy,
+    tamis_transformers,
+)
 ENGINES = (
     "torch",
     "transformers",
@@ -30,6 +41,7 @@ ENGINES = (
     "snowballstemmer",
     "cachetools",
     "openai",
+    "anthropic",
 )
 _SCRIPTS = {"tamis_qdrant.worker"}
 

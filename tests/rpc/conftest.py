@@ -22,6 +22,8 @@ fake-words = tamis.testing.plugins:WordReranker
 fake-first = tamis.testing.plugins:FirstHits
 [tamis.generators]
 fake-quotes = tamis.testing.plugins:QuotingGenerator
+[tamis.llms]
+fake-scripted = tamis.testing.llms:ScriptedLlm
 [tamis.embedders]
 fake-hash = tamis.testing.embedders:HashEmbedder
 """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.context import Call, CallEnded
-from tamis.generator import AnswerDelta, ContextBuilder, Generator
+from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
 from tamis.model import Citation, FinishReason, Hit, Query
 from tamis.testing.contract.collections import ODD_TEXTS, TEXTS, hit, passage
 from tamis.testing.contract.component import ComponentContract, law, on_its_loop, over
@@ -98,8 +99,22 @@ class ContextBuilderContract(ComponentContract):
             hits = _hits(texts)
             chosen = await self.plugin.build(Query(QUESTION), hits, call=Call())
             ids = [each.passage.id for each in chosen]
-            assert all(each in hits for each in chosen)
+            assert all(is_given(each, hits) for each in chosen)
             assert len(set(ids)) == len(ids)
+
+    @on_its_loop
+    async def test_neighbours_come_as_they_are_or_as_one_with_all_of_their_text(self) -> None:
+        text = " ".join(TEXTS)
+        cuts = [(0, 30), (30, 60), (50, 90), (95, 120)]
+        passages = [
+            replace(passage("long", text[start:end], start=len(text[:start].encode())), id=f"long/{start}")
+            for start, end in cuts
+        ]
+        for order in (passages, passages[::-1], passages[1:3]):
+            hits = [hit(each, rank) for rank, each in enumerate(order, 1)]
+            chosen = await self.plugin.build(Query(QUESTION), hits, call=Call())
+            assert all(is_given(each, hits) for each in chosen)
+            assert all(each.passage.text == each.passage.span.of(text) for each in chosen)
 
     @on_its_loop
     async def test_a_call_that_is_over_does_no_harm(self) -> None:

@@ -1,0 +1,73 @@
+"""Turns a conversation into the text that a language model continues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from jinja2 import TemplateError
+
+from tamis.errors import InvalidRequest
+from tamis.models import Message, Prompt
+
+__all__ = ["NEXT_TURN", "Conversation"]
+
+NEXT_TURN = "\nUser:"
+"""Where a model that was given a transcript begins to make up what the user says next."""
+
+
+class Conversation:
+    """By the tokenizer's chat template, or as a plain transcript that ends with `Assistant:` where there is none.
+
+    Special tokens that stand in a message are taken apart by a blank, so that no text can end its turn and speak as
+    somebody else. A conversation whose last message is the assistant's is continued inside it.
+    """
+
+    def __init__(self, tokenizer: Any, *, has_template: bool) -> None:
+        self._tokenizer = tokenizer
+        self.has_template = has_template
+        found = {str(each) for each in tokenizer.all_special_tokens}
+        found |= {each.content for each in tokenizer.added_tokens_decoder.values() if each.special}
+        special = sorted((each for each in found if len(each) > 1), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, special))) if special else None
+
+    def text(self, prompt: Prompt) -> str:
+        """What the model reads. Raises `InvalidRequest` for turns that the template does not take."""
+        messages = [Message(each.role, self._defused(each.text)) for each in prompt.messages]
+        return self._templated(messages) if self.has_template else _transcript(messages)
+
+    def _defused(self, text: str) -> str:
+        if self._special is None:
+            return text
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def _templated(self, messages: list[Message]) -> str:
+        attempts: tuple[Callable[[list[Message]], list[Message]], ...] = (list, _without_system)
+        for shaped in attempts:
+            turns = [{"role": each.role, "content": each.text} for each in shaped(messages)]
+            goes_on = bool(turns) and turns[-1]["role"] == "assistant"
+            try:
+                text: str = self._tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=not goes_on, continue_final_message=goes_on
+                )
+            except (TemplateError, ValueError, IndexError):
+                continue
+            return text
+        raise InvalidRequest.of("messages", "the model's chat template takes no such sequence of turns")
+
+
+def _without_system(messages: list[Message]) -> list[Message]:
+    """For templates that know no system turn: its text opens the first turn of the user."""
+    system = "\n\n".join(each.text for each in messages if each.role == "system")
+    rest = [each for each in messages if each.role != "system"]
+    if not rest or rest[0].role != "user":
+        return [Message("user", system), *rest]
+    return [Message("user", f"{system}\n\n{rest[0].text}"), *rest[1:]]
+
+
+def _transcript(messages: list[Message]) -> str:
+    turns = [each.text if each.role == "system" else f"{each.role.capitalize()}: {each.text}" for each in messages]
+    if not messages or messages[-1].role != "assistant":
+        turns.append("Assistant:")
+    return "\n\n".join(turns)
