@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev ## Runs every test.
 	$(BIN)/python -m pytest
 
 test-models: $(VENV)/.installed-models ## Runs the tests on a real language model; minutes, and 250 MB to install.
-	$(BIN)/python -m pytest -m models tests/models
+	$(BIN)/python -m pytest -s -m models tests/models
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python

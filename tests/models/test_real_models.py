@@ -130,7 +130,7 @@ async def _measured(llm: Any, prompt: Prompt, limit: int, call: Call) -> str:
 
 
 def _tell(figures: str) -> None:
-    print(f"\n{figures}", file=sys.__stderr__)
+    print(f"\n{figures}", flush=True)
 
 
 def _gigabytes() -> float:
