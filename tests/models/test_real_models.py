@@ -33,7 +33,7 @@ from tamis_transformers import CausalLm
 pytestmark = [pytest.mark.models, pytest.mark.timeout(1_200)]
 
 TRANSCRIPT = (
-    "{% for each in messages %}{% if each.role == 'system' %}{{ each.content }}"
+    "{{ bos_token }}{% for each in messages %}{% if each.role == 'system' %}{{ each.content }}"
     "{% else %}{{ each.role | capitalize }}: {{ each.content }}{% endif %}\n\n{% endfor %}"
     "{% if add_generation_prompt %}Assistant:{% endif %}"
 )
@@ -67,14 +67,14 @@ def gemma(gguf_file: Path) -> Iterator[CausalLm]:
 
 
 @pytest.fixture(scope="module")
-def folder(gemma: CausalLm, pytestconfig: pytest.Config) -> Path:
-    """The same weights as a folder with safetensors and a chat template."""
+def folder(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Path:
+    """The same weights as a folder with safetensors and a chat template, made from the GGUF file once."""
     path = Path(pytestconfig.cache.mkdir("gemma")) / "folder"
-    model: Any = gemma._model
-    model._model.save_pretrained(path)
-    template, model._tokenizer.chat_template = model._tokenizer.chat_template, TRANSCRIPT
-    model._tokenizer.save_pretrained(path)
-    model._tokenizer.chat_template = template
+    if not (path / "tokenizer_config.json").exists():  # written last
+        model: Any = request.getfixturevalue("gemma")._model
+        model._model.save_pretrained(path)
+        model._tokenizer.save_pretrained(path)
+    (path / "chat_template.jinja").write_text(TRANSCRIPT)
     return path
 
 
