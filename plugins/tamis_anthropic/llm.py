@@ -33,8 +33,8 @@ class AnthropicSettings(Settings):
     base_url: str = "https://api.anthropic.com"
     api_key: SecretStr = SecretStr("")
     api_key_file: Path | None = None
-    temperature: Annotated[float, Field(ge=0, le=1, json_schema_extra=overridable())] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1, json_schema_extra=overridable())] | None = None
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = Field(None, json_schema_extra=overridable())
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, json_schema_extra=overridable())
     stop: tuple[str, ...] = ()
     extra_body: dict[str, Any] = Field(default_factory=dict)
     context_token_count: Annotated[int, Field(ge=1_024)] = 200_000

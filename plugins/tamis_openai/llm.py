@@ -28,15 +28,16 @@ _NO_ANSWER = (ValueError, AttributeError, LookupError, TypeError)  # what readin
 class OpenAiSettings(Settings):
     """`base_url` is that of any compatible endpoint, `http://127.0.0.1:8000/v1`. The key stands in `api_key_file`, or
     in `api_key`; an endpoint without keys needs neither. `limit_parameter` is what the endpoint calls the answer's
-    length. `patience` is how many seconds it may be silent. `extra_body` goes into every request as it stands."""
+    length. `temperature` is "none" for models that take none. `patience` is how many seconds the endpoint may be
+    silent. `extra_body` goes into every request as it stands."""
 
     model: str
     base_url: str = "https://api.openai.com/v1"
     api_key: SecretStr = SecretStr("")
     api_key_file: Path | None = None
-    temperature: Annotated[float, Field(ge=0, le=2, json_schema_extra=overridable())] | None = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1, json_schema_extra=overridable())] | None = None
-    seed: Annotated[int, Field(json_schema_extra=overridable())] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | Literal["none"] = Field(0.0, json_schema_extra=overridable())
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, json_schema_extra=overridable())
+    seed: int | None = Field(None, json_schema_extra=overridable())
     stop: tuple[str, ...] = ()
     extra_body: dict[str, Any] = Field(default_factory=dict)
     context_token_count: Annotated[int, Field(ge=1_024)] = 32_768
@@ -114,7 +115,7 @@ class OpenAiLlm(Llm):
             raise RuntimeError("the language model is not open")
         settings = self._settings
         chosen = {name: call.options.get(name, getattr(settings, name)) for name in ("temperature", "top_p", "seed")}
-        body = {name: value for name, value in chosen.items() if value is not None}
+        body = {name: value for name, value in chosen.items() if value not in (None, "none")}
         if settings.stop:
             body["stop"] = list(settings.stop)
         messages: Any = [{"role": each.role, "content": each.text} for each in prompt.messages]

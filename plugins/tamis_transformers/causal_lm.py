@@ -35,10 +35,10 @@ class CausalLmSettings(Settings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     context_token_count: Annotated[int, Field(ge=16)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2, json_schema_extra=overridable())] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1, json_schema_extra=overridable())] = 1.0
-    repetition_penalty: Annotated[float, Field(ge=1, le=2, json_schema_extra=overridable())] = 1.0
-    seed: Annotated[int, Field(json_schema_extra=overridable())] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = Field(0.0, json_schema_extra=overridable())
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(1.0, json_schema_extra=overridable())
+    repetition_penalty: Annotated[float, Field(ge=1, le=2)] = Field(1.0, json_schema_extra=overridable())
+    seed: int | None = Field(None, json_schema_extra=overridable())
     stop: tuple[str, ...] = ()
     most_waiting: Annotated[int, Field(ge=1)] = 32
 

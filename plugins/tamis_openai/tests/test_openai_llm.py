@@ -66,7 +66,7 @@ async def test_pieces_come_as_they_are_sent_and_usage_is_counted(endpoint: Endpo
 
 
 async def test_newer_endpoints_take_the_limit_by_its_newer_name_and_no_temperature(endpoint: Endpoint) -> None:
-    await _said(endpoint, limit_parameter="max_completion_tokens", temperature=None)
+    await _said(endpoint, limit_parameter="max_completion_tokens", temperature="none")
     body = endpoint.requests[0][2]
     assert body["max_completion_tokens"] == 50
     assert not {"max_tokens", "temperature", "top_p", "seed", "stop"} & body.keys()

@@ -365,6 +365,7 @@ def test_a_template_without_system_turns_gets_its_text_in_the_users_first() -> N
 def test_a_transcript_ends_with_the_assistants_cue_or_inside_its_turn() -> None:
     conversation = Conversation(_tokenizer(None), has_template=False)
     assert conversation.text(_prompt("Hello?")) == "Be brief.\n\nUser: Hello?\n\nAssistant:"
+    assert conversation.text(Prompt((Message("user", "Q: 1+1? A:"),))) == "Q: 1+1? A:"
     begun = Prompt((*_prompt("Hello?").messages, Message("assistant", "Well, I")))
     assert conversation.text(begun).endswith("Assistant: Well, I")
 

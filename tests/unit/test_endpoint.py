@@ -1,0 +1,110 @@
+"""Refusals of other servers as errors, and further tries within the deadline."""
+
+from __future__ import annotations
+
+import pytest
+
+from tamis.context import Call, CallEnded
+from tamis.deadline import Deadline
+from tamis.endpoint import Failure, asked, failure, while_active
+from tamis.errors import Overloaded, Unavailable
+
+
+class _Refused(Exception):
+    """What an SDK might raise."""
+
+    def __init__(self, status: int, pause: str = "0") -> None:
+        super().__init__("the endpoint's own words")
+        self.failure = failure(status, {"retry-after": pause})
+
+
+def _judged(error: Exception) -> Failure | None:
+    return error.failure if isinstance(error, _Refused) else None
+
+
+class _Endpoint:
+    """Raises what it is given, one after the other, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.asked_count = list(errors), 0
+
+    async def __call__(self) -> str:
+        self.asked_count += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "answer"
+
+
+async def test_a_failure_that_may_pass_is_tried_again() -> None:
+    endpoint = _Endpoint(_Refused(503), _Refused(429))
+    assert await asked(endpoint, judged=_judged, retries=2, call=Call()) == "answer"
+    assert endpoint.asked_count == 3
+
+
+async def test_the_last_failure_is_the_one_that_is_told_without_the_endpoints_words() -> None:
+    endpoint = _Endpoint(_Refused(503), _Refused(529))
+    with pytest.raises(Overloaded) as caught:
+        await asked(endpoint, judged=_judged, retries=1, call=Call())
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+async def test_a_failure_that_cannot_pass_is_told_at_once(status: int) -> None:
+    endpoint = _Endpoint(_Refused(status))
+    with pytest.raises(Unavailable, match=str(status)):
+        await asked(endpoint, judged=_judged, retries=9, call=Call())
+    assert endpoint.asked_count == 1
+
+
+@pytest.mark.parametrize(("pause", "seconds"), [("30", 20), ("61", None), ("1e9", None)])
+async def test_a_pause_longer_than_the_deadline_or_than_a_minute_is_not_begun(
+    pause: str, seconds: float | None
+) -> None:
+    call = Call(Deadline.after(seconds)) if seconds else Call()
+    with pytest.raises(Overloaded) as caught:
+        await asked(_Endpoint(_Refused(429, pause)), judged=_judged, retries=9, call=call)
+    assert caught.value.retry_after == float(pause)
+
+
+async def test_what_is_none_of_the_endpoints_failures_passes_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await asked(_Endpoint(ZeroDivisionError()), judged=_judged, retries=9, call=Call())
+
+
+async def test_nothing_is_tried_on_a_call_that_is_over() -> None:
+    endpoint, call = _Endpoint(), Call()
+    call.end()
+    with pytest.raises(CallEnded):
+        await asked(endpoint, judged=_judged, retries=9, call=call)
+    assert endpoint.asked_count == 0
+
+
+@pytest.mark.parametrize("said", ["", "soon", "nan", "inf", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_pause_that_cannot_be_read_counts_as_none_said(said: str) -> None:
+    found = failure(429, {"retry-after": said})
+    assert found.pause is None
+    assert found.error.retry_after == 1.0
+    assert found.may_pass
+
+
+def test_pauses_grow_up_to_eight_seconds_where_the_endpoint_says_nothing() -> None:
+    pauses = [failure(500, {}).pause_before(attempt) for attempt in range(12)]
+    assert 0.375 <= pauses[0] <= 0.5
+    assert all(pause <= 8 for pause in pauses)
+    assert pauses[-1] >= 6
+
+
+async def test_items_come_until_the_call_is_over() -> None:
+    async def numbers():  # type: ignore[no-untyped-def]
+        for number in range(5):
+            yield number
+
+    assert [each async for each in while_active(numbers(), Call())] == [0, 1, 2, 3, 4]
+    call, seen = Call(), []
+    with pytest.raises(CallEnded):
+        async for each in while_active(numbers(), call):
+            seen.append(each)
+            if each == 2:
+                call.end()
+    assert seen == [0, 1, 2]
