@@ -41,7 +41,9 @@ def read(folder: Path, count: int | None = None) -> tuple[list[Document], list[J
     """
     documents, queries = _beir(folder) if (folder / "corpus.jsonl").exists() else _spans(folder)
     if count is not None and count < len(queries):
-        queries = random.Random(0).sample(queries, count)
+        queries = random.Random(0).sample(queries, len(queries))[
+            :count
+        ]  # so that a larger sample has the smaller in it
     return documents, queries
 
 

@@ -26,7 +26,7 @@ from rich.console import Console
 from tamis.ingest.pydocs import python_documentation
 from tamis.model import Document
 
-_DOCUMENTS, _QUERIES = 1_500, 300
+_DOCUMENTS, _QUERIES = 800, 300
 _SENTENCE = re.compile(r"\s*(.{25,200}?[.?!])\s+(\S.*)", re.DOTALL)
 _SIGNATURE = re.compile(r"(\w+)\((.*)\)\n\n", re.DOTALL)
 
