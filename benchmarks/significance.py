@@ -12,7 +12,7 @@ __all__ = ["chosen_elsewhere", "p_value"]
 Scores = NDArray[np.float64]
 
 
-def p_value(differences: Sequence[Scores], samples: int = 5_000) -> float:
+def p_value(differences: Sequence[Scores], samples: int = 2_000) -> float:
     """How often a mean of means at least as far from 0 comes up when each difference's sign is a coin's toss.
 
     One array of per-question differences for each collection, each collection weighing the same: a paired
