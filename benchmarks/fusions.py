@@ -34,7 +34,6 @@ class Shaped(Fusion):
     shape: Shape = list
     confidence: Callable[[Sequence[float]], float] | None = None
     agreement: float = 0.0
-    counts_sides: bool = False
 
     def values(self, side: Side) -> list[float]:
         scores = [0.0 if score is None else score for _, score in side.ranking]
@@ -49,11 +48,7 @@ class Shaped(Fusion):
                 for each in sides
             }
             fusion = replace(self, weights=weights)
-        fused = Fusion.fuse(fusion, sides)
-        if not self.counts_sides:
-            return fused
-        counted = [replace(each, score=each.score * len(each.contributions)) for each in fused]
-        return sorted(counted, key=lambda each: (-each.score, each.passage_id))
+        return Fusion.fuse(fusion, sides)
 
     def describe(self) -> str:
         return "shaped"
