@@ -33,6 +33,8 @@ from tamis.events import Completed, HitsRevised, StageRole
 from tamis.generator import AnswerDelta, ContextBuilder
 from tamis.ingest.passages import split
 from tamis.model import Citation, Document, FinishReason, Hit, Query, Span
+from tamis.presentation import Presentation
+from tamis.search import Search
 from tamis.service import Tamis
 from tamis_llm.support import Supports
 
@@ -134,8 +136,8 @@ async def _variant(
     measured = Measured()
     for question in track(questions, f"{generator}, {builder}", console=Console(stderr=True), transient=True):
         hits, citations, reason = tuple[Hit, ...](), list[Citation](), FinishReason.FAILED
-        query, started = Query(question.text, "c"), time.perf_counter()
-        async for event in tamis.search(pipeline, query, limit=PAGE, deadline=Deadline.after(120)):
+        search, started = Search(pipeline, Query(question.text, "c"), Presentation(PAGE)), time.perf_counter()
+        async for event in tamis.search(search, Deadline.after(120)):
             match event:
                 case HitsRevised():
                     hits = event.hits

@@ -1,200 +1,171 @@
-"""Measures how well pipelines rank: nDCG@10 on a judged collection, all variants in one run on one index.
+"""Compares ways to rank: nDCG@10 on judged collections, all fusions on the very same leaf rankings.
 
-    python benchmarks/ranking.py FOLDER [--queries N] [--json]
+    python benchmarks/ranking.py FOLDER… [--cache FOLDER] [--queries N] [--passage-length N] [--explore] [--json]
 
-FOLDER is in BEIR's format (corpus.jsonl, queries.jsonl, qrels/test.tsv), or holds documents/*.txt and questions.jsonl
-with the bytes of each answer (document, start_byte, end_byte): a passage is relevant when it overlaps the answer.
+The formats are those of `judged.read`. The stages run once for each question; the fusions are then computed from what
+they scored, in seconds. `--cache` keeps that. `--timed` runs the shipped pipelines through a server's inside as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
-import math
-import random
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import judged
+import leaves
+import numpy as np
 import typer
+from fusions import DEFAULT, variants
+from leaves import Leaves
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from significance import chosen_elsewhere, p_value
 
-from tamis.config import parse
-from tamis.deadline import Deadline
-from tamis.events import HitsRevised
-from tamis.model import Document, Hit, Query
-from tamis.presentation import Presentation
-from tamis.search import Search
-from tamis.service import Tamis
+from tamis.ingest import passages
 
-STAGES = """
-[models.minilm]
-plugin = "sentence-transformers"
-[stages.bm25]
-plugin = "tantivy"
-[stages.dense]
-plugin = "qdrant"
-embedder = "minilm"
-[stages.late]
-plugin = "late-interaction"
-embedder = "minilm"
-cache_bytes = 2_000_000_000
-"""
-SIDES = "(bm25 % 50 | dense % 50) % 100"
-VARIANTS: dict[str, tuple[str, str]] = {
-    "bm25": ("bm25 % 100", ""),
-    "dense": ("dense % 100", ""),
-    "rrf": (SIDES, 'kind = "rrf"'),
-    "min-max": (SIDES, 'kind = "min_max"'),
-    "z-score": (SIDES, 'kind = "z_score"'),
-    "z-score, bm25 0.5": (SIDES, 'kind = "z_score", weights = { bm25 = 0.5 }'),
-    "rrf, late replaces": (f"{SIDES} >> late", 'kind = "rrf"'),
-    "rrf, late blends": (f"{SIDES} >> (prior | late)", 'kind = "rrf"'),
-    "z-score, late replaces": (f"{SIDES} >> late", 'kind = "z_score"'),
-    "z-score, late blends": (f"{SIDES} >> (prior | late)", 'kind = "z_score"'),
-    "z-score, late blends half": (f"{SIDES} >> (prior | late)", 'kind = "z_score", weights = { late = 0.5 }'),
-    "z-score, bm25 0.5, late blends": (f"{SIDES} >> (prior | late)", 'kind = "z_score", weights = { bm25 = 0.5 }'),
+REQUIRED = 0.02
+"""How far the default may stay behind the best of these, on any collection."""
+REFERENCES = ("bm25", "dense", "rrf k=60")
+SHOWN = (*REFERENCES, "min_max", "z_score", "rrf k=60 » late", "rrf k=60 » blend", "min_max » blend", DEFAULT)
+"""What is printed without `--explore`: what the server can be configured to do."""
+_SIDES = "(bm25 % 50 | dense % 50) % 100"
+_TIMED = {
+    "bm25": ("bm25 % 100", "rrf"),
+    "dense": ("dense % 100", "rrf"),
+    "rrf k=60": (_SIDES, "rrf"),
+    "z_score": (_SIDES, "z_score"),
+    "rrf k=60 » late": (f"{_SIDES} >> late", "rrf"),
+    DEFAULT: (f"{_SIDES} >> (prior | late) % 50", "z_score"),
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A question, how many relevant things there are, and what makes a hit relevant: the same key counts once."""
-
-    text: str
-    relevant_count: int
-    key: Callable[[Hit], str | None]
-
-
-def beir(folder: Path) -> tuple[list[Document], list[Judged]]:
-    """A collection in BEIR's format, judged by document."""
-    documents = [
-        Document(each["_id"], each.get("text", ""), each.get("title", "")) for each in _lines(folder / "corpus.jsonl")
-    ]
-    relevant: dict[str, set[str]] = {}
-    with (folder / "qrels" / "test.tsv").open() as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            if int(row["score"]) > 0:
-                relevant.setdefault(row["query-id"], set()).add(row["corpus-id"])
-    queries = [
-        Judged(each["text"], len(relevant[each["_id"]]), _in_documents(relevant[each["_id"]]))
-        for each in _lines(folder / "queries.jsonl")
-        if each["_id"] in relevant
-    ]
-    return documents, queries
+def compare(collections: Mapping[str, Sequence[Leaves]]) -> dict[str, Any]:
+    """Every variant on every collection: means, how far behind the best reference, and whether that is chance."""
+    found = {each.name: each for each in variants()}
+    scores = {
+        name: [np.array([each.ndcg(variant.order(each)) for each in asked]) for asked in collections.values()]
+        for name, variant in found.items()
+    }
+    best = [max(scores[name][place].mean() for name in REFERENCES) for place in range(len(collections))]
+    rows = {name: _row(each, scores[DEFAULT], best) for name, each in scores.items()}
+    for name, row in rows.items():
+        row["family"] = found[name].family
+    return {"collections": list(collections), "variants": rows, "left_out": _left_out(rows, len(collections))}
 
 
-def spans(folder: Path) -> tuple[list[Document], list[Judged]]:
-    """Questions whose answers are spans of long documents, judged by overlap."""
-    documents = [Document(file.stem, file.read_text()) for file in sorted((folder / "documents").glob("*.txt"))]
-    queries = [
-        Judged(each["text"], 1, _overlapping(str(each["document"]), each["start_byte"], each["end_byte"]))
-        for each in _lines(folder / "questions.jsonl")
-    ]
-    return documents, queries
+def _row(scores: list[Any], default: list[Any], best: list[float]) -> dict[str, Any]:
+    differences = [one - other for one, other in zip(scores, default, strict=True)]
+    means = [float(each.mean()) for each in scores]
+    return {
+        "ndcg_at_10": means,
+        "mean": statistics.fmean(means),
+        "behind": max(0.0, *(float(b - mean) for b, mean in zip(best, means, strict=True))),
+        "p_values": [p_value([each]) for each in differences],
+        "p_value": p_value(differences),
+    }
 
 
-def ndcg(hits: list[Hit], judged: Judged, depth: int = 10) -> float:
-    """Binary nDCG at `depth` (Järvelin and Kekäläinen, 2002); what counts twice counts at its first place."""
-    seen: set[str] = set()
-    gain, place = 0.0, 0
-    for hit in hits:
-        if hit.passage.document_id in seen and judged.relevant_count > 1:
-            continue
-        seen.add(hit.passage.document_id)
-        key = judged.key(hit)
-        if key is not None and key not in seen:
-            seen.add(key)
-            gain += 1 / math.log2(place + 2)
-        place += 1
-        if place == depth:
-            break
-    return gain / sum(1 / math.log2(each + 2) for each in range(min(depth, judged.relevant_count)))
+def _left_out(rows: Mapping[str, dict[str, Any]], count: int) -> dict[str, dict[str, Any]]:
+    """For each family: what it gets on each collection when its numbers are chosen on the others."""
+    families: dict[str, dict[str, list[float]]] = {}
+    for name, row in rows.items():
+        families.setdefault(row["family"], {})[name] = row["ndcg_at_10"]
+    found = {}
+    for family, members in families.items():
+        if family != "alone" and count > 1:
+            chosen = [chosen_elsewhere(members, place) for place in range(count)]
+            reached = [members[name][place] for place, name in enumerate(chosen)]
+            found[family] = {"chosen": chosen, "ndcg_at_10": reached, "mean": statistics.fmean(reached)}
+    return found
 
 
-async def measure(folder: Path, count: int | None) -> dict[str, Any]:
-    """Indexes once, then asks every variant the same questions."""
-    documents, queries = beir(folder) if (folder / "corpus.jsonl").exists() else spans(folder)
-    if count is not None and count < len(queries):
-        queries = random.Random(0).sample(queries, count)
-    with tempfile.TemporaryDirectory() as data:
-        tamis = Tamis(parse(f'[server]\ndata_directory = "{data}"\n{STAGES}{_pipelines()}'))
-        await tamis.open()
-        try:
-            await tamis.create_collection("c")
-            for start in range(0, len(documents), 200):
-                await tamis.write("c", [each for each in documents[start : start + 200] if each.text or each.title])
-            await tamis.wait_indexed("c", 0, deadline=Deadline.after(3_600))
-            found = {name: await _variant(tamis, f"v{place}", name, queries) for place, name in enumerate(VARIANTS)}
-        finally:
-            await tamis.close()
-    return {"collection": folder.name, "documents": len(documents), "queries": len(queries), "variants": found}
+def show(result: Mapping[str, Any], console: Console, *, explore: bool) -> None:
+    """One row a variant, best mean first when all are shown."""
+    rows = result["variants"]
+    names = sorted(rows, key=lambda name: -rows[name]["mean"]) if explore else [each for each in SHOWN if each in rows]
+    table = Table(title=f"nDCG@10; * differs from {DEFAULT!r} with p < 0.05", box=None, header_style="dim")
+    table.add_column("variant", no_wrap=True)
+    for column in (*result["collections"], "mean", "p", "behind"):
+        table.add_column(column, justify="right")
+    best = [max(rows[name]["ndcg_at_10"][place] for name in names) for place in range(len(result["collections"]))]
+    for name in names:
+        row = rows[name]
+        cells = [
+            f"{'[green]' if mean == most else ''}{mean:.3f}{'*' if p < 0.05 else ' '}"
+            for mean, most, p in zip(row["ndcg_at_10"], best, row["p_values"], strict=True)
+        ]
+        behind = f"{'[red]' if row['behind'] > REQUIRED else ''}{row['behind']:.3f}"
+        style = "bold" if name == DEFAULT else ""
+        table.add_row(name, *cells, f"{row['mean']:.4f}", f"{row['p_value']:.3f}", behind, style=style)
+    console.print(table)
+    if explore and result["left_out"]:
+        _show_left_out(result, console)
 
 
-async def _variant(tamis: Tamis, pipeline: str, name: str, queries: list[Judged]) -> dict[str, float]:
-    scores, seconds = [], []
-    for judged in track(queries, name, console=Console(stderr=True), transient=True):
-        started = time.perf_counter()
-        hits: tuple[Hit, ...] = ()
-        search = Search(tamis.pipelines.resolve(pipeline), Query(judged.text, "c"), Presentation(limit=100))
-        async for event in tamis.search(search, Deadline.after(60)):
-            if isinstance(event, HitsRevised):
-                hits = event.hits
-        seconds.append(time.perf_counter() - started)
-        scores.append(ndcg(list(hits), judged))
-    return {"ndcg_at_10": statistics.fmean(scores), "median_milliseconds": statistics.median(seconds) * 1_000}
+def _show_left_out(result: Mapping[str, Any], console: Console) -> None:
+    table = Table(title="Each family, its numbers chosen on the other collections", box=None, header_style="dim")
+    table.add_column("family", no_wrap=True)
+    for column in (*result["collections"], "mean"):
+        table.add_column(column, justify="right")
+    for family, found in sorted(result["left_out"].items(), key=lambda each: -each[1]["mean"]):
+        table.add_row(family, *(f"{each:.3f}" for each in found["ndcg_at_10"]), f"{found['mean']:.4f}")
+    console.print(table)
 
 
-def _pipelines() -> str:
-    return "".join(
-        f"[pipelines.v{place}]\nexpression = '{expression}'\nfusion = {{ {fusion} }}\n"
-        for place, (expression, fusion) in enumerate(VARIANTS.values())
+async def timed(folder: Path, count: int | None) -> dict[str, float]:
+    """The median milliseconds of a search in the server's process; each question once before it counts."""
+    documents, queries = judged.read(folder, count)
+    pipelines = "".join(
+        f"[pipelines.v{place}]\nexpression = '{expression}'\nfusion = {{ kind = '{kind}' }}\n"
+        for place, (expression, kind) in enumerate(_TIMED.values())
     )
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open() as file:
-        yield from map(json.loads, file)
-
-
-def _in_documents(relevant: set[str]) -> Callable[[Hit], str | None]:
-    return lambda hit: f"relevant {hit.passage.document_id}" if hit.passage.document_id in relevant else None
-
-
-def _overlapping(document: str, start: int, end: int) -> Callable[[Hit], str | None]:
-    def key(hit: Hit) -> str | None:
-        passage = hit.passage
-        overlaps = passage.document_id == document and passage.span.start < end and start < passage.span.end
-        return "the answer" if overlaps else None
-
-    return key
+    found = {}
+    async with leaves.Indexed(documents, pipelines) as tamis:
+        for place, name in enumerate(_TIMED):
+            for each in queries:
+                await leaves.hits_of(tamis, f"v{place}", each.text)
+            seconds = []
+            for each in queries:
+                started = time.perf_counter()
+                await leaves.hits_of(tamis, f"v{place}", each.text)
+                seconds.append(time.perf_counter() - started)
+            found[name] = statistics.median(seconds) * 1_000
+    return found
 
 
 def main(
-    folder: Annotated[Path, typer.Argument(help="A judged collection.")],
-    queries: Annotated[int | None, typer.Option(help="A sample of so many queries, the same each time.")] = None,
+    folders: Annotated[list[Path], typer.Argument(help="Judged collections.")],
+    queries: Annotated[int | None, typer.Option(help="At most so many queries each, the same each time.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Where leaf rankings are kept.")] = None,
+    passage_length: Annotated[int | None, typer.Option(help="Characters a passage aims at.")] = None,
+    explore: Annotated[
+        bool, typer.Option("--explore", help="Show every fusion, and leave one collection out.")
+    ] = False,
+    time_too: Annotated[bool, typer.Option("--timed", help="Time the shipped pipelines, on 50 queries.")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Prints a table, best variant marked."""
-    found = asyncio.run(measure(folder, queries))
+    """Prints a table: what is best, what differs by more than chance, and how far each is behind the best reference."""
+    if passage_length is not None:
+        passages.TARGET = passage_length
+    found = {}
+    sizes = {}
+    for folder in folders:
+        sizes[folder.name], found[folder.name] = leaves.collect(folder, queries, cache)
+    result = {"sizes": sizes, "passage_length": passages.TARGET, **compare(found)}
+    if time_too:
+        result["median_milliseconds"] = {each.name: asyncio.run(timed(each, 50)) for each in folders}
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(result))
         return
-    table = Table(title=f"{found['collection']}: {found['documents']:,} documents, {found['queries']:,} queries")
-    for column in ("variant", "nDCG@10", "median ms"):
-        table.add_column(column, justify="left" if column == "variant" else "right")
-    best = max(each["ndcg_at_10"] for each in found["variants"].values())
-    for name, each in found["variants"].items():
-        style = "bold green" if each["ndcg_at_10"] == best else ""
-        table.add_row(name, f"{each['ndcg_at_10']:.3f}", f"{each['median_milliseconds']:,.0f}", style=style)
-    Console().print(table)
+    console = Console()
+    show(result, console, explore=explore)
+    for name, each in result.get("median_milliseconds", {}).items():
+        console.print(f"{name}, ms: " + ", ".join(f"{variant} {value:.0f}" for variant, value in each.items()))
 
 
 if __name__ == "__main__":

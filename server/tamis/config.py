@@ -16,7 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from tamis.errors import ConfigurationError
 from tamis.fusion import FusionSettings
 
-__all__ = ["Config", "PipelineConfig", "PluginConfig", "ServerConfig", "default_text", "load", "parse"]
+__all__ = [
+    "PRESETS",
+    "Config",
+    "PipelineConfig",
+    "PluginConfig",
+    "ServerConfig",
+    "load",
+    "load_preset",
+    "parse",
+    "preset_text",
+]
+
+PRESETS = ("default", "fast", "quality", "batch")
+"""The configurations that come with Tamis."""
 
 FILE_NAME = "tamis.toml"
 NAME = r"[a-z][a-z0-9_-]{0,62}"
@@ -104,6 +117,19 @@ class Config(_Section):
         changed._path, changed._text = self._path, self._text
         return changed
 
+    def with_stage(self, name: str, **settings: object) -> Config:
+        """The same with settings of `[stages.NAME]` replaced. Raises `ConfigurationError` when there is none."""
+        if name not in self.stages:
+            raise ConfigurationError(f"no stage named {name!r} to change; there are: {', '.join(sorted(self.stages))}")
+        stage = PluginConfig.model_validate({**self.stages[name].model_dump(), **settings})
+        changed = self.model_copy(update={"stages": {**self.stages, name: stage}})
+        changed._path, changed._text = self._path, self._text
+        return changed
+
+    def line_of(self, *keys: str) -> int | None:
+        """The line, from 1, of a key: `line_of("pipelines", "default", "expression")`. None where the text has none."""
+        return _locate(self._text, keys)[0]
+
     def error(self, message: str, *keys: str) -> ConfigurationError:
         """An error at the place of a key: `error("…", "stages", "bm25", "plugin")`."""
         line, column = _locate(self._text, keys)
@@ -117,7 +143,7 @@ def load(path: Path | None = None) -> Config:
     """
     if path is None:
         here = Path(FILE_NAME)
-        return load(here) if here.exists() else parse(default_text(), path="(built-in default)")
+        return load(here) if here.exists() else load_preset("default")
     try:
         return parse(path.read_text(encoding="utf-8"), path=str(path))
     except UnicodeDecodeError as error:
@@ -126,9 +152,18 @@ def load(path: Path | None = None) -> Config:
         raise ConfigurationError(f"cannot be read: {error.strerror}", path=str(path)) from None
 
 
-def default_text() -> str:
-    """The built-in configuration, as a file to begin with."""
-    return resources.files("tamis").joinpath("default.toml").read_text(encoding="utf-8")
+def load_preset(name: str) -> Config:
+    """One of `PRESETS`. Raises `ConfigurationError` for another name."""
+    return parse(preset_text(name), path=f"(built-in {name})")
+
+
+def preset_text(name: str = "default") -> str:
+    """A built-in configuration, as a file to begin with. Raises `ConfigurationError` for a name not in `PRESETS`."""
+    if name not in PRESETS:
+        raise ConfigurationError(f"no preset named {name!r}; there are: {', '.join(PRESETS)}")
+    files = resources.files("tamis")
+    file = files / "default.toml" if name == "default" else files / "presets" / f"{name}.toml"
+    return file.read_text(encoding="utf-8")
 
 
 def parse(text: str, *, path: str = "") -> Config:

@@ -55,3 +55,62 @@ def test_plugins_are_listed_with_their_origin_and_settings(tamis: Any) -> None:
 def test_pipelines_print_back_in_their_canonical_form(tamis: Any, config: Path) -> None:
     (found,) = json.loads(tamis("pipelines", "--config", config, "--json").stdout)
     assert found["expression"] == "bm25 % 50 >> answer"
+
+
+@pytest.mark.parametrize("preset", ["default", "fast", "batch"])
+def test_a_preset_is_checked_and_printed_like_a_file(tamis: Any, tmp_path: Path, preset: str) -> None:
+    assert "all well" in tamis("check", "--preset", preset).stdout
+    (tmp_path / "tamis.toml").write_text(tamis("check", "--print-default", "--preset", preset).stdout)
+    ran = tamis("check", "--config", tmp_path / "tamis.toml")
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them(tamis: Any, tmp_path: Path) -> None:
+    for more in ([], ["--cross-encoder", tmp_path]):
+        ran = tamis("serve", "--preset", "quality", *more, HF_HOME=str(tmp_path))
+        assert ran.returncode == 3
+        assert "[stages.cross] model" in ran.stderr
+        assert "hf download" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "best"], "there are: default, fast, quality, batch"),
+        (["--preset", "fast", "--config", "tamis.toml"], "exclude each other"),
+        (["--cross-encoder", "x"], "goes with --preset quality"),
+    ],
+)
+def test_presets_that_make_no_sense_are_refused(tamis: Any, arguments: list[str], message: str) -> None:
+    ran = tamis("serve", *arguments)
+    assert ran.returncode == 3
+    assert message in ran.stderr
+
+
+def test_the_doctor_finds_pitfalls_and_ends_well_unless_it_is_strict(tamis: Any, tmp_path: Path) -> None:
+    text = '[stages.bm25]\nplugin = "tantivy"\n[pipelines.default]\nexpression = "bm25 % 1"\n'
+    (tmp_path / "tamis.toml").write_text(text)
+    arguments = ["doctor", "--config", tmp_path / "tamis.toml"]
+    ran = tamis(*arguments)
+    assert ran.returncode == 0, ran.stderr
+    for part in ("keeps one hit", "tamis.toml:4", "why:", "mend:", "0 problems, 1 warnings"):
+        assert part in ran.stdout
+    strict = tamis(*arguments, "--strict", "--json")
+    assert strict.returncode == 1
+    assert "keeps-one" in [each["rule"] for each in json.loads(strict.stdout)]
+
+
+def test_the_doctor_tells_why_a_configuration_cannot_start(tamis: Any, tmp_path: Path) -> None:
+    ran = tamis("doctor", "--preset", "quality", "--json", HF_HOME=str(tmp_path))
+    assert ran.returncode == 3
+    (finding,) = (each for each in json.loads(ran.stdout) if each["severity"] == "problem")
+    assert finding["rule"] == "cannot-start"
+    assert "hf download" in finding["message"]
+
+
+@pytest.mark.parametrize("preset", ["default", "fast", "batch"])
+def test_the_doctor_finds_nothing_wrong_with_what_is_shipped(tamis: Any, tmp_path: Path, preset: str) -> None:
+    (tmp_path / "tamis.toml").write_text(tamis("check", "--print-default", "--preset", preset).stdout)
+    ran = tamis("doctor", "--config", tmp_path / "tamis.toml", "--json")
+    assert ran.returncode == 0, ran.stdout
+    assert not [each for each in json.loads(ran.stdout) if each["severity"] == "warning"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tamis.config import Config, default_text, load, parse
+from tamis.config import Config, load, parse, preset_text
 from tamis.errors import ConfigurationError
 
 
@@ -51,7 +51,7 @@ def test_models_and_stages_share_their_names() -> None:
 
 
 def test_the_default_configuration_reads_and_names_a_default_pipeline() -> None:
-    config = parse(default_text())
+    config = parse(preset_text())
     assert "default" in config.pipelines
     assert config.server.listen.startswith("127.0.0.1:")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import catalog, collections, demo, index, search, serve
+from tamis.cli import catalog, collections, demo, doctor, index, search, serve
 
 __all__ = ["app", "main"]
 
@@ -48,6 +48,7 @@ app.command()(search.ask)
 app.command()(catalog.plugins)
 app.command()(catalog.pipelines)
 app.command()(catalog.check)
+app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.command()(demo.demo)
 

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import ConfigFile, Json
+from tamis.cli.options import ConfigFile, Json, Preset, configured
 from tamis.cli.output import ExitCode, console, failures, print_json
-from tamis.config import default_text, load
+from tamis.config import load, preset_text
 from tamis.expression import to_text
 from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build
@@ -64,16 +64,18 @@ def pipelines(config: ConfigFile = None, json: Json = False) -> None:
 
 def check(
     config: ConfigFile = None,
+    preset: Preset = None,
     print_default: Annotated[
-        bool, typer.Option("--print-default", help="Print the built-in file, to begin with.")
+        bool, typer.Option("--print-default", help="Print the built-in file, or that of --preset, to begin with.")
     ] = False,
 ) -> None:
     """Checks a configuration file as `tamis serve` would, without opening anything."""
     if print_default:
-        typer.echo(default_text(), nl=False)
+        with failures():
+            typer.echo(preset_text(preset or "default"), nl=False)
         return
     with failures():
-        loaded = load(config)
+        loaded = configured(config, preset)
         components = build(loaded)
         count = len(Pipelines(loaded, components).list())
     console.print(

@@ -7,12 +7,28 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Address", "Collection", "ConfigFile", "Json", "Language", "PageSize", "PerDocument", "Pipeline", "Timeout"]
+from tamis.config import PRESETS, Config, load, load_preset
+from tamis.errors import ConfigurationError
+
+__all__ = [
+    "Address",
+    "Collection",
+    "ConfigFile",
+    "Json",
+    "Language",
+    "PageSize",
+    "PerDocument",
+    "Pipeline",
+    "Preset",
+    "Timeout",
+    "configured",
+]
 
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="Configuration file; ./tamis.toml if there is one, else the built-in default."),
 ]
+Preset = Annotated[str | None, typer.Option(help=f"A built-in configuration instead of a file: {', '.join(PRESETS)}.")]
 Address = Annotated[
     str, typer.Option("--address", "-a", envvar="TAMIS_ADDRESS", help="HOST:PORT of the server.", show_default=True)
 ]
@@ -35,3 +51,10 @@ Timeout = Annotated[
 
 DEFAULT_ADDRESS = "127.0.0.1:7601"
 DEFAULT_COLLECTION = "docs"
+
+
+def configured(config: Path | None, preset: str | None) -> Config:
+    """The file, or the preset, or what `load` finds without either. Raises `ConfigurationError`, for both as well."""
+    if config is not None and preset is not None:
+        raise ConfigurationError("--config and --preset exclude each other; begin a file with --print-default")
+    return load_preset(preset) if preset is not None else load(config)

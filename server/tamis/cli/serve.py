@@ -12,9 +12,10 @@ from typing import Annotated
 import structlog
 import typer
 
-from tamis.cli.options import ConfigFile
+from tamis.cli.options import ConfigFile, Preset, configured
 from tamis.cli.output import failures
-from tamis.config import Config, load
+from tamis.config import Config
+from tamis.errors import ConfigurationError
 from tamis.rpc.app import running
 
 __all__ = ["LogFormat", "configure_logs", "serve"]
@@ -30,6 +31,10 @@ class LogFormat(StrEnum):
 
 def serve(
     config: ConfigFile = None,
+    preset: Preset = None,
+    cross_encoder: Annotated[
+        str | None, typer.Option(help="Trained weights for --preset quality: a folder, or a hub id downloaded before.")
+    ] = None,
     listen: Annotated[
         str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")
     ] = None,
@@ -42,7 +47,11 @@ def serve(
     """
     configure_logs(log_format)
     with failures():
-        loaded = load(config)
+        loaded = configured(config, preset)
+        if cross_encoder is not None:
+            if preset != "quality":
+                raise ConfigurationError("--cross-encoder goes with --preset quality; a file names its own model")
+            loaded = loaded.with_stage("cross", model=cross_encoder)
         changes = {"listen": listen, "data_directory": data_directory}
         overrides = {key: value for key, value in changes.items() if value is not None}
         asyncio.run(_serve(loaded.with_server(**overrides)))
