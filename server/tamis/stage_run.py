@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from tamis.component import Component
-from tamis.context import Call, CallEnded, Principal
+from tamis.context import Call, CallEnded, Companions, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
@@ -49,6 +49,7 @@ class Request:
     request_id: str = ""
     principal: Principal = Principal()
     document_limit: int = 0
+    companions: Companions = field(default_factory=Companions)
 
     def page(self, ranking: Ranking) -> Ranking:
         """What of a ranking the caller sees. Idempotent."""
@@ -89,7 +90,8 @@ class StageRun:
     total_count: int = 0
 
     def __post_init__(self) -> None:
-        self.call = Call(self.until, self.request.request_id, self.request.principal)
+        request = self.request
+        self.call = Call(self.until, request.request_id, request.principal, companions=request.companions)
 
     def report(self) -> StageReport:
         """How the stage has fared so far."""

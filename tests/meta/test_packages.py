@@ -31,7 +31,7 @@ ENGINES = (
     "cachetools",
     "openai",
 )
-_SCRIPTS = {"tamis_qdrant.worker"}
+_SCRIPTS = {"tamis_qdrant.embedded.worker"}
 
 
 def _modules() -> Iterator[str]:

@@ -1,0 +1,250 @@
+"""One collection's vectors on a Qdrant server."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from qdrant_client import grpc as api
+
+from tamis.context import Call, CallEnded
+from tamis.deadline import Deadline
+from tamis.errors import Aborted, ConfigurationError, TamisError, Unavailable
+from tamis.model import Candidate, Change, Query
+from tamis.models import TextKind
+from tamis.terms import superset
+from tamis_qdrant.server import messages
+from tamis_qdrant.server.connection import Connection, Missing, Refused, whole_seconds
+from tamis_qdrant.server.searches import Searches
+from tamis_qdrant.settings import QdrantSettings
+from tamis_qdrant.vectors import NamedVectors, Vector
+
+__all__ = ["ServerIndex"]
+
+_LOG = structlog.get_logger(__name__)
+_FORMAT = 1
+_PAGE = 1_000
+_STRONG = api.WriteOrdering(type=api.WriteOrderingType.Strong)
+
+
+class ServerIndex:
+    """Implements `tamis.stage.Index`.
+
+    A point of the Qdrant collection itself holds the checkpoint. It is written last, after every other write of a batch
+    has been applied, and read before the first: so it is never ahead, also when the server has lost its data or was
+    restored from a backup in the meantime. Then, and while the server is away, the follower is told to begin again from
+    the checkpoint that there is.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        vectors: Sequence[NamedVectors],
+        language: str,
+        settings: QdrantSettings,
+        closed: Callable[[ServerIndex], None],
+    ) -> None:
+        """Asks nothing of the server yet."""
+        self.name = name
+        self._connection, self._vectors, self._language, self._settings = connection, vectors, language, settings
+        self._consistency = messages.read_consistency(settings.read_consistency)
+        self._searches: Searches[api.QueryPoints, Sequence[api.ScoredPoint]] = Searches(
+            self._send, patience=settings.batch_seconds
+        )
+        self._reached: int | None = None
+        self._preparing = asyncio.Lock()
+        self._tell_closed = closed
+
+    async def prepare(self) -> None:
+        """Creates the collection, or checks who made it.
+
+        Raises `ConfigurationError` when its vectors are others than those asked for, or the server refuses what is
+        configured; `Unavailable` while it is away.
+        """
+        try:
+            await self.checkpoint()
+        except Refused as error:
+            raise ConfigurationError(error.message) from None
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        """Embeds, then replaces the documents, then moves the checkpoint; each write waits until it is applied."""
+        last = {change.document_id: change for change in changes}
+        points = await self._points([passage for change in last.values() for passage in change.passages])
+        if self._reached is None:
+            await self.checkpoint()
+        if (held := await self._held(self._write_deadline())) is None or held[0] != self._reached:
+            self._reached = None
+            raise Aborted("the Qdrant collection is not as it was left; following again from its own checkpoint")
+        if last:
+            await self._delete(list(last))
+        for batch in messages.batches(points):
+            await self._upsert(batch)
+        await self._upsert([messages.mark(upto, self._made_by)])
+        self._reached = upto
+
+    async def checkpoint(self) -> int:
+        """As the server has it; a collection that is gone is made anew, and begins at 0."""
+        try:
+            self._reached = await self._prepared(Deadline.after(self._settings.connect_seconds))
+        except CallEnded:
+            raise self._silent() from None
+        return self._reached
+
+    async def ids(self) -> AsyncIterator[tuple[str, int]]:
+        offset: api.PointId | None = None
+        while True:
+            page = await self._ask(
+                self._connection.points.Scroll,
+                api.ScrollPoints(
+                    collection_name=self.name,
+                    offset=offset,
+                    limit=_PAGE,
+                    with_payload=api.WithPayloadSelector(include=api.PayloadIncludeSelector(fields=["p", "v"])),
+                    read_consistency=self._consistency,
+                ),
+            )
+            for identity in messages.identities(page.result):
+                yield identity
+            if not page.HasField("next_page_offset"):
+                return
+            offset = page.next_page_offset
+
+    async def search(
+        self, vectors: NamedVectors, query: Query, *, limit: int, call: Call, stage: object, among: frozenset[object]
+    ) -> list[Candidate]:
+        """The best passages by one of the vectors, among those that may satisfy the filter.
+
+        Goes in one request with the searches of the stages `among`, which run at the same time.
+        """
+        with self._searches.place(stage, among, call) as place:
+            call.check()
+            if self._reached is None:  # nobody has seen yet whose vectors these are
+                self._check(await self._held(call.deadline))
+            kind, language = TextKind.QUERY, self._language
+            (vector,) = await vectors.encode([query.text], kind=kind, language=language, call=call)
+            if vector is None:
+                return []
+            wanted = None if query.filter is None else superset(query.filter)
+            asked = messages.query(self.name, vectors.name, vector, wanted, limit, self._consistency)
+            return messages.candidates(await place.ask(asked), vectors.score_kind)
+
+    async def close(self) -> None:
+        self._tell_closed(self)
+        await self._searches.close()
+
+    async def drop(self) -> None:
+        """Deletes the Qdrant collection. Raises `Unavailable` when the server is away: then it stays there."""
+        await self.close()
+        await self._drop()
+
+    @property
+    def _made_by(self) -> Mapping[str, Any]:
+        vectors = {each.name: dict(each.definition) for each in self._vectors}
+        return {"format": _FORMAT, "language": self._language, "vectors": vectors}
+
+    async def _prepared(self, deadline: Deadline) -> int:
+        """The checkpoint of the collection, which is there afterwards."""
+        async with self._preparing:
+            try:
+                held = await self._held(deadline)
+            except Missing:
+                await self._create()
+                return 0
+            if held is None:  # whoever began to make it did not finish
+                await self._drop()
+                await self._create()
+                return 0
+            return self._check(held)
+
+    def _check(self, held: tuple[int, Any] | None) -> int:
+        """The checkpoint. Raises `ConfigurationError` when the vectors are not those that this index makes."""
+        if held is None:
+            raise Missing(f"the Qdrant collection {self.name!r} is not finished")
+        reached, made_by = held
+        if made_by != self._made_by:
+            raise ConfigurationError(
+                f"the vectors in the Qdrant collection {self.name!r} were made by another embedder or with other "
+                "settings; use a new collection, or those of before, or delete it there to have it built again"
+            )
+        return reached
+
+    async def _create(self) -> None:
+        """The note comes last: a collection without it is not finished."""
+        request = messages.collection(self.name, self._vectors, self._settings)
+        request.timeout = math.ceil(self._settings.write_seconds)
+        await self._ask(self._connection.collections.Create, request)
+        for field in ("d", "t"):
+            index = api.CreateFieldIndexCollection(
+                collection_name=self.name, wait=True, field_name=field, field_type=api.FieldType.FieldTypeKeyword
+            )
+            await self._write(self._connection.points.CreateFieldIndex, index)
+        await self._upsert([messages.mark(0, self._made_by)])
+        _LOG.info("qdrant collection created", collection=self.name)
+
+    async def _held(self, deadline: Deadline) -> tuple[int, Any] | None:
+        request = api.GetPoints(
+            collection_name=self.name,
+            ids=[messages.CHECKPOINT],
+            with_payload=api.WithPayloadSelector(enable=True),
+            read_consistency=self._consistency,
+        )
+        found = await self._connection.ask(self._connection.points.Get, request, deadline)
+        return messages.read_mark(found.result)
+
+    async def _points(self, passages: Sequence[Any]) -> list[api.PointStruct]:
+        texts = [passage.full_text for passage in passages]
+        found: dict[str, Sequence[Vector | None]] = {}
+        if texts:
+            for each in self._vectors:
+                found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+        return [
+            messages.point(passage, {name: rows[row] for name, rows in found.items()})
+            for row, passage in enumerate(passages)
+        ]
+
+    async def _send(self, asked: Sequence[api.QueryPoints], deadline: Deadline) -> Sequence[Sequence[api.ScoredPoint]]:
+        request = api.QueryBatchPoints(
+            collection_name=self.name,
+            query_points=asked,
+            read_consistency=self._consistency,
+            timeout=whole_seconds(deadline),
+        )
+        found = await self._connection.ask(self._connection.points.QueryBatch, request, deadline)
+        return [each.result for each in found.result]
+
+    async def _delete(self, documents: Sequence[str]) -> None:
+        selector = api.PointsSelector(filter=messages.documents(documents))
+        request = api.DeletePoints(collection_name=self.name, wait=True, points=selector, ordering=_STRONG)
+        await self._write(self._connection.points.Delete, request)
+
+    async def _upsert(self, points: Sequence[api.PointStruct]) -> None:
+        request = api.UpsertPoints(collection_name=self.name, wait=True, points=points, ordering=_STRONG)
+        await self._write(self._connection.points.Upsert, request)
+
+    async def _write(self, method: Callable[..., Any], request: Any) -> None:
+        answer = await self._ask(method, request)
+        if answer.result.status != api.UpdateStatus.Completed:
+            raise Unavailable("the Qdrant server has not applied a write")
+
+    async def _ask(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return await self._connection.ask(method, request, self._write_deadline())
+        except CallEnded:
+            raise self._silent() from None
+
+    async def _drop(self) -> None:
+        request = api.DeleteCollection(collection_name=self.name)
+        try:
+            await self._ask(self._connection.collections.Delete, request)
+        except Missing:
+            pass
+
+    def _write_deadline(self) -> Deadline:
+        return Deadline.after(self._settings.write_seconds)
+
+    def _silent(self) -> TamisError:
+        return Unavailable(f"the Qdrant server at {self._connection.address} does not answer in time")
