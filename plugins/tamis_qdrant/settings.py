@@ -24,12 +24,12 @@ class QdrantSettings(Settings):
     new one is built; below it the exact search is as fast.
 
     With `url`, the address of the gRPC API, it is a server or a cluster. The key stands in `api_key_file`, or in
-    `api_key`; over plaintext it is sent to this machine alone unless `plaintext_key` says otherwise. `ca_file` holds the
-    certificates to trust instead of the system's. Collections are named `prefix`, the collection's name, its
-    incarnation, the stage; `vector` names the embedder's vector in them. `write_consistency` is how many replicas must
-    have a write, `read_consistency` how many must agree on an answer. Seconds: `connect_seconds` for the first answer of
-    a server, `write_seconds` for one write, `batch_seconds` for how long a search waits for those of the same request
-    that are still being embedded.
+    `api_key`; over plaintext it is sent to this machine alone unless `plaintext_key` says otherwise. `ca_file` holds
+    the certificates to trust instead of the system's. Collections are named `prefix`, the collection's name, its
+    incarnation, the stage; `vector` names the embedder's vector in them. `write_consistency` is how many replicas
+    must have a write, `read_consistency` how many must agree on an answer. Seconds: `connect_seconds` for the first
+    answer of a server, `write_seconds` for one write, `batch_seconds` for how long a search waits for those of the
+    same request that are still being embedded.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 from threading import Lock
 
 import numpy as np
@@ -63,7 +64,7 @@ class Analyzer:
             if word:
                 found.append(self._stem(word[:_LONGEST_TERM]))
             else:
-                found += [unspaced] if len(unspaced) == 1 else map("".join, zip(unspaced, unspaced[1:], strict=False))
+                found += [unspaced] if len(unspaced) == 1 else map("".join, pairwise(unspaced))
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -238,10 +239,8 @@ class ServerIndex:
 
     async def _drop(self) -> None:
         request = api.DeleteCollection(collection_name=self.name)
-        try:
+        with suppress(Missing):
             await self._ask(self._connection.collections.Delete, request)
-        except Missing:
-            pass
 
     def _write_deadline(self) -> Deadline:
         return Deadline.after(self._settings.write_seconds)

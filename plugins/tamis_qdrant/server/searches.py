@@ -44,8 +44,10 @@ class Searches(Generic[Asked, Found]):
 
     @contextmanager
     def place(self, stage: object, among: frozenset[object], call: Call) -> Iterator[Place[Asked, Found]]:
-        """A place for one search of `stage`, given up at the end. `among` are the stages of the same request that search
-        the same collection."""
+        """A place for one search of `stage`, given up at the end.
+
+        `among` are the stages of the same request that search the same collection.
+        """
         gathering = self._gatherings.get(call.companions)
         if gathering is None:
             gathering = _Gathering(self, set(among) if stage in among else set(), self._patience)
