@@ -346,9 +346,7 @@ def _search(collection: _Collection, request: api.QueryPoints) -> list[api.Score
     found = sorted(((value, key) for value, key in found if value is not None), key=lambda each: (-each[0], each[1]))
     limit = request.limit if request.HasField("limit") else 10
     return [
-        api.ScoredPoint(
-            id=_id(key), score=value, payload=_selected(collection.points[key][0], request.with_payload)
-        )
+        api.ScoredPoint(id=_id(key), score=value, payload=_selected(collection.points[key][0], request.with_payload))
         for value, key in found[:limit]
     ]
 
