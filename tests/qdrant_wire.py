@@ -65,7 +65,8 @@ class QdrantWire:
     """Start it, stop it, start it again on the same port: what was written is there.
 
     `requests` are all calls answered or refused. `key` is wanted of every caller unless empty. While `held` nothing is
-    answered; `failing` maps a method's name to the status it answers with.
+    answered; `failing` maps a method's name to the status it answers with; `update_status`, if set, is what every write
+    says of itself.
     """
 
     def __init__(self, *, key: str = "", credentials: grpc.ServerCredentials | None = None) -> None:
@@ -74,6 +75,7 @@ class QdrantWire:
         self.requests: list[Request] = []
         self.cancelled: list[str] = []
         self.failing: dict[str, grpc.StatusCode] = {}
+        self.update_status: int | None = None
         self.arrived = threading.Condition()
         self._held = False
         self._port = 0
@@ -283,6 +285,8 @@ class _Points(api.PointsServicer):
     def _done(self, request: Any) -> api.PointsOperationResponse:
         self._operations += 1
         status = api.UpdateStatus.Completed if request.wait else api.UpdateStatus.Acknowledged
+        if self._wire.update_status is not None:
+            status = self._wire.update_status
         return api.PointsOperationResponse(result=api.UpdateResult(operation_id=self._operations, status=status))
 
 

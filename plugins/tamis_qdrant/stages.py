@@ -33,7 +33,7 @@ __all__ = [
 
 
 class _Vectors(Retriever, SharesIndex):
-    """Searches by vectors that the stage of `index` keeps: it has no index of its own and never lags behind that one."""
+    """Searches by vectors that the stage of `index` keeps: it has no index of its own, and never lags behind."""
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)

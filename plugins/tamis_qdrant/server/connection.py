@@ -88,7 +88,7 @@ class Connection:
             return CallEnded()
         if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             return Refused(f"{where} refuses the key" if self._metadata else f"{where} wants a key: set api_key_file")
-        if _is_no_grpc(words):
+        if _is_no_grpc(code, words):
             return Refused(f"{where} does not speak gRPC; Qdrant's gRPC port is 6334, 6333 is its REST port")
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return Overloaded(f"{where} refuses more for now")
@@ -104,9 +104,11 @@ def whole_seconds(deadline: Deadline) -> int | None:
     return None if math.isinf(deadline.at) else max(1, math.ceil(deadline.remaining))
 
 
-def _is_no_grpc(words: str) -> bool:
-    """What gRPC says when HTTP/1, or a web page, answers."""
-    return "http1.x" in words or "content-type" in words or "received http2 header with status" in words
+def _is_no_grpc(code: grpc.StatusCode, words: str) -> bool:
+    """What gRPC says when HTTP/1, or a web page, answers; but a proxy whose server is away may yet find it."""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return "http1.x" in words
+    return "content-type" in words or "http2 header with status" in words
 
 
 def _read(ca_file: Path) -> bytes:
