@@ -162,7 +162,7 @@ async def test_a_write_that_the_server_has_not_applied_does_not_move_the_checkpo
 ) -> None:
     async with collection(wire.url, tmp_path / "i") as it:
         await it.write("something")
-        wire.update_status = api.UpdateStatus.WaitTimeout
+        wire.update_status = api.UpdateStatus.Acknowledged
         with pytest.raises(Unavailable, match="has not applied a write"):
             await it.put(("more", [passage("more", "more")]))
         wire.update_status = None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from tamis.config import load
 from tamis.errors import ConfigurationError
+from tamis.plugins import build
 from tamis.testing.contract import opened
 from tamis.testing.embedders import HashEmbedder
-from tamis_qdrant import QdrantDense, QdrantRetriever, QdrantSparse, QdrantTokens
+from tamis_qdrant import QdrantDense, QdrantLearnedSparse, QdrantRetriever, QdrantSparse, QdrantTokens
 from tamis_qdrant.address import Address
 from tamis_qdrant.naming import collection_name
 
@@ -139,3 +143,23 @@ def test_a_stage_says_when_its_embedder_cannot_do_what_it_needs() -> None:
     host = QdrantRetriever(settings(url="localhost:1"))
     with pytest.raises(ConfigurationError, match="no token vectors"):
         QdrantTokens(QdrantTokens.Settings(index=host, embedder=Plain(Plain.Settings())))
+
+
+def test_the_readme_shows_every_setting_of_every_plugin() -> None:
+    blocks = re.findall(r"^```toml\n(.*?)^```", _readme(), re.MULTILINE | re.DOTALL)
+    embedded, shown = (tomllib.loads(each) for each in blocks)
+    plugins = {"qdrant": QdrantRetriever, "qdrant-dense": QdrantDense, "qdrant-sparse": QdrantSparse}
+    plugins |= {"qdrant-tokens": QdrantTokens, "qdrant-learned-sparse": QdrantLearnedSparse}
+    for table in shown["stages"].values():
+        known = set(plugins[table["plugin"]].Settings.model_fields)
+        only_embedded = {*embedded["stages"]["dense"]} - {"plugin", "embedder"}
+        assert {*table} - {"plugin"} == known - only_embedded - {"api_key"}
+
+
+def test_the_configuration_of_the_containers_can_be_built() -> None:
+    components = build(load(Path(__file__).parents[3] / "docker" / "tamis.qdrant.toml"))
+    assert isinstance(components["words"], QdrantSparse)
+
+
+def _readme() -> str:
+    return (Path(__file__).parents[1] / "README.md").read_text()
