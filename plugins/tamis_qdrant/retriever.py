@@ -53,7 +53,7 @@ class QdrantRetriever(Retriever, SharesIndex):
         self._embedded: dict[str, EmbeddedIndex] = {}
         self._on_server: dict[str, ServerIndex] = {}
         self._connection: Connection | None = None
-        self._files = ThreadPoolExecutor(1, thread_name_prefix="qdrant-files")
+        self._work = ThreadPoolExecutor(1, thread_name_prefix="qdrant-work")
 
     async def open(self) -> None:
         if self._settings.url:
@@ -67,7 +67,7 @@ class QdrantRetriever(Retriever, SharesIndex):
             await index.close()
         if self._connection is not None:
             await self._connection.close()
-        self._files.shutdown(wait=True)
+        self._work.shutdown(wait=True)
 
     def share(self, stage: object, vectors: NamedVectors) -> None:
         """Keeps these vectors of every passage, too, in collections opened from now on, for `stage`.
@@ -118,7 +118,7 @@ class QdrantRetriever(Retriever, SharesIndex):
             directory,
             self._embedder,
             index_from=self._settings.index_from,
-            files=self._files,
+            files=self._work,
             closed=self._forget,
         )
 
@@ -129,7 +129,8 @@ class QdrantRetriever(Retriever, SharesIndex):
 
         name = collection_name(self._settings.prefix, collection, directory)
         distinct = {each.name: each for each in self._shared.values()}
-        index = ServerIndex(connection, name, [*distinct.values()], language, self._settings, self._forget)
+        vectors = [*distinct.values()]
+        index = ServerIndex(connection, name, vectors, language, self._settings, self._work, self._forget)
         try:
             await index.prepare()
         except (Unavailable, Overloaded) as error:

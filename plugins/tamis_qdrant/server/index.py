@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +15,7 @@ from qdrant_client import grpc as api
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
 from tamis.errors import Aborted, ConfigurationError, TamisError, Unavailable
-from tamis.model import Candidate, Change, Query
+from tamis.model import Candidate, Change, Passage, Query
 from tamis.models import TextKind
 from tamis.terms import superset
 from tamis_qdrant.server import messages
@@ -28,6 +29,7 @@ __all__ = ["ServerIndex"]
 _LOG = structlog.get_logger(__name__)
 _FORMAT = 1
 _PAGE = 1_000
+_AT_ONCE = 64  # passages
 _STRONG = api.WriteOrdering(type=api.WriteOrderingType.Strong)
 
 
@@ -47,6 +49,7 @@ class ServerIndex:
         vectors: Sequence[NamedVectors],
         language: str,
         settings: QdrantSettings,
+        executor: Executor,
         closed: Callable[[ServerIndex], None],
     ) -> None:
         """Asks nothing of the server yet."""
@@ -58,7 +61,7 @@ class ServerIndex:
         )
         self._reached: int | None = None
         self._preparing = asyncio.Lock()
-        self._tell_closed = closed
+        self._executor, self._tell_closed = executor, closed
 
     async def prepare(self) -> None:
         """Creates the collection, or checks who made it.
@@ -72,18 +75,19 @@ class ServerIndex:
             raise ConfigurationError(error.message) from None
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
-        """Embeds, then replaces the documents, then moves the checkpoint; each write waits until it is applied."""
-        last = {change.document_id: change for change in changes}
-        points = await self._points([passage for change in last.values() for passage in change.passages])
-        if self._reached is None:
-            await self.checkpoint()
-        if (held := await self._held(self._write_deadline())) is None or held[0] != self._reached:
+        """Replaces the documents, a few at a time, then moves the checkpoint; each write waits until it is applied.
+
+        Raises `Aborted` when the collection is not as it was left: it must be followed again from its checkpoint.
+        """
+        held = await self._held(self._write_deadline())
+        if self._reached is None or held is None or held[0] != self._reached:
             self._reached = None
             raise Aborted("the Qdrant collection is not as it was left; following again from its own checkpoint")
-        if last:
-            await self._delete(list(last))
-        for batch in messages.batches(points):
-            await self._upsert(batch)
+        for group in _groups({change.document_id: change for change in changes}.values()):
+            points = await self._points([passage for change in group for passage in change.passages])
+            await self._delete([change.document_id for change in group])
+            for batch in points:
+                await self._upsert(batch)
         await self._upsert([messages.mark(upto, self._made_by)])
         self._reached = upto
 
@@ -196,16 +200,20 @@ class ServerIndex:
         found = await self._connection.ask(self._connection.points.Get, request, deadline)
         return messages.read_mark(found.result)
 
-    async def _points(self, passages: Sequence[Any]) -> list[api.PointStruct]:
+    async def _points(self, passages: Sequence[Passage]) -> list[list[api.PointStruct]]:
+        """In batches fit to send. Made outside the event loop: token vectors are millions of numbers."""
+        if not passages:
+            return []
         texts = [passage.full_text for passage in passages]
         found: dict[str, Sequence[Vector | None]] = {}
-        if texts:
-            for each in self._vectors:
-                found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
-        return [
-            messages.point(passage, {name: rows[row] for name, rows in found.items()})
-            for row, passage in enumerate(passages)
-        ]
+        for each in self._vectors:
+            found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+
+        def batches() -> list[list[api.PointStruct]]:
+            rows = ({name: vectors[row] for name, vectors in found.items()} for row in range(len(passages)))
+            return [*messages.batches(map(messages.point, passages, rows))]
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, batches)
 
     async def _send(self, asked: Sequence[api.QueryPoints], deadline: Deadline) -> Sequence[Sequence[api.ScoredPoint]]:
         request = api.QueryBatchPoints(
@@ -247,3 +255,17 @@ class ServerIndex:
 
     def _silent(self) -> TamisError:
         return Unavailable(f"the Qdrant server at {self._connection.address} does not answer in time")
+
+
+def _groups(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Changes with about `_AT_ONCE` passages together: memory is bounded, and no document is away for long."""
+    group: list[Change] = []
+    count = 0
+    for change in changes:
+        group.append(change)
+        count += len(change.passages)
+        if count >= _AT_ONCE:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group

@@ -112,6 +112,18 @@ async def test_every_write_waits_and_is_ordered_strongly_and_the_checkpoint_come
     assert (mark.id, mark.payload["checkpoint"].integer_value) == (messages.CHECKPOINT, 2)
 
 
+async def test_a_long_batch_is_replaced_a_few_documents_at_a_time(wire: QdrantWire, tmp_path: Path) -> None:
+    async with collection(wire.url, tmp_path / "i") as it:
+        documents = [(f"d{n}", [passage(f"d{n}", f"word{n}")]) for n in range(150)]
+        await it.put(*documents)
+        wire.requests.clear()
+        await it.put(("d7", ()), *documents[10:])
+        gone = [each.message.points.filter.must[0].field.match.keywords.strings for each in wire.calls("DeletePoints")]
+        assert [len(each) for each in gone] == [65, 64, 12]
+        assert len(wire.calls("Upsert")) == 4
+        assert set(await it.held()) == {f"d{n}/0" for n in range(150) if n != 7}
+
+
 async def test_filters_are_answered_by_indexed_fields(wire: QdrantWire, tmp_path: Path) -> None:
     async with collection(wire.url, tmp_path / "i"):
         (held,) = wire.collections.values()
