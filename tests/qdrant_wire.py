@@ -73,6 +73,7 @@ class QdrantWire:
         self.key, self._credentials = key, credentials
         self.collections: dict[str, _Collection] = {}
         self.requests: list[Request] = []
+        self.answered: list[str] = []
         self.cancelled: list[str] = []
         self.failing: dict[str, grpc.StatusCode] = {}
         self.update_status: int | None = None
@@ -121,6 +122,11 @@ class QdrantWire:
         with self.arrived:
             assert self.arrived.wait_for(lambda: len(self.calls(method)) >= count, 30), f"no {method} came"
 
+    def wait_answered(self, method: str) -> None:
+        """Returns once a call of a method has been answered, and not refused. Blocks; at most half a minute."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: method in self.answered, 30), f"no {method} was answered"
+
     def wait_cancelled(self, method: str) -> None:
         """Returns once a held call of a method was given up by its caller. Blocks; at most half a minute."""
         with self.arrived:
@@ -141,6 +147,8 @@ class QdrantWire:
             with self.arrived:
                 self.arrived.wait_for(lambda: not (self._held and context.is_active()))
                 if context.is_active():
+                    self.answered.append(method)  # nobody sees it before the work is done: the lock is held
+                    self.arrived.notify_all()
                     return work()
                 self.cancelled.append(method)
                 self.arrived.notify_all()

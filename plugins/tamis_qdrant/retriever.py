@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["QdrantRetriever", "SharesIndex"]
 
 _LOG = structlog.get_logger(__name__)
+_LONGEST_PAUSE = 30.0
 
 
 class SharesIndex:
@@ -52,6 +56,7 @@ class QdrantRetriever(Retriever, SharesIndex):
         self._shared: dict[object, NamedVectors] = {self: self._vectors}
         self._embedded: dict[str, EmbeddedIndex] = {}
         self._on_server: dict[str, ServerIndex] = {}
+        self._leftovers: dict[str, asyncio.Task[None]] = {}
         self._connection: Connection | None = None
         self._work = ThreadPoolExecutor(1, thread_name_prefix="qdrant-work")
 
@@ -65,6 +70,9 @@ class QdrantRetriever(Retriever, SharesIndex):
         indexes: list[EmbeddedIndex | ServerIndex] = [*self._embedded.values(), *self._on_server.values()]
         for index in indexes:
             await index.close()
+        for leftover in self._leftovers.values():
+            leftover.cancel()
+        await asyncio.gather(*self._leftovers.values(), return_exceptions=True)
         if self._connection is not None:
             await self._connection.close()
         self._work.shutdown(wait=True)
@@ -130,12 +138,28 @@ class QdrantRetriever(Retriever, SharesIndex):
         name = collection_name(self._settings.prefix, collection, directory)
         distinct = {each.name: each for each in self._shared.values()}
         vectors = [*distinct.values()]
-        index = ServerIndex(connection, name, vectors, language, self._settings, self._work, self._forget)
+        if (leftover := self._leftovers.pop(name, None)) is not None:
+            leftover.cancel()
+        index = ServerIndex(
+            connection, name, vectors, language, self._settings, self._work, self._forget, self._delete_later
+        )
         try:
             await index.prepare()
         except (Unavailable, Overloaded) as error:
             _LOG.warning("qdrant server is away; the index waits for it", collection=name, reason=error.message)
         return index
+
+    def _delete_later(self, index: ServerIndex) -> None:
+        """Goes on trying until the server is back, or Tamis ends."""
+
+        async def delete() -> None:
+            for turn in count():
+                await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(turn, 10)))
+                with suppress(Unavailable, Overloaded):
+                    await index.delete()
+                    return
+
+        self._leftovers[index.name] = asyncio.create_task(delete())
 
     def _forget(self, closed: EmbeddedIndex | ServerIndex) -> None:
         self._embedded = {name: index for name, index in self._embedded.items() if index is not closed}

@@ -14,7 +14,7 @@ from qdrant_client import grpc as api
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.errors import Aborted, ConfigurationError, TamisError, Unavailable
+from tamis.errors import Aborted, ConfigurationError, Overloaded, TamisError, Unavailable
 from tamis.model import Candidate, Change, Passage, Query
 from tamis.models import TextKind
 from tamis.terms import superset
@@ -51,6 +51,7 @@ class ServerIndex:
         settings: QdrantSettings,
         executor: Executor,
         closed: Callable[[ServerIndex], None],
+        delete_later: Callable[[ServerIndex], None],
     ) -> None:
         """Asks nothing of the server yet."""
         self.name = name
@@ -61,7 +62,7 @@ class ServerIndex:
         )
         self._reached: int | None = None
         self._preparing = asyncio.Lock()
-        self._executor, self._tell_closed = executor, closed
+        self._executor, self._tell_closed, self._delete_later = executor, closed, delete_later
 
     async def prepare(self) -> None:
         """Creates the collection, or checks who made it.
@@ -142,14 +143,24 @@ class ServerIndex:
         await self._searches.close()
 
     async def drop(self) -> None:
-        """Deletes the Qdrant collection. Raises `Unavailable` when the server is away: then it stays there."""
+        """Deletes the Qdrant collection, at once or, when the server is away, once it is back."""
         await self.close()
-        await self._drop()
+        try:
+            await self.delete()
+        except (Unavailable, Overloaded) as error:
+            _LOG.warning("qdrant collection cannot be deleted yet", collection=self.name, reason=error.message)
+            self._delete_later(self)
+
+    async def delete(self) -> None:
+        """Deletes the Qdrant collection, if it is there. Raises `Unavailable` or `Overloaded`."""
+        with suppress(Missing):
+            await self._ask(self._connection.collections.Delete, api.DeleteCollection(collection_name=self.name))
 
     @property
     def _made_by(self) -> Mapping[str, Any]:
         vectors = {each.name: dict(each.definition) for each in self._vectors}
-        return {"format": _FORMAT, "language": self._language, "vectors": vectors}
+        has_words = any(each["kind"] == "words" for each in vectors.values())
+        return {"format": _FORMAT, "language": self._language if has_words else "", "vectors": vectors}
 
     async def _prepared(self, deadline: Deadline) -> int:
         """The checkpoint of the collection, which is there afterwards."""
@@ -160,7 +171,7 @@ class ServerIndex:
                 await self._create()
                 return 0
             if held is None:  # whoever began to make it did not finish
-                await self._drop()
+                await self.delete()
                 await self._create()
                 return 0
             return self._check(held)
@@ -244,11 +255,6 @@ class ServerIndex:
             return await self._connection.ask(method, request, self._write_deadline())
         except CallEnded:
             raise self._silent() from None
-
-    async def _drop(self) -> None:
-        request = api.DeleteCollection(collection_name=self.name)
-        with suppress(Missing):
-            await self._ask(self._connection.collections.Delete, request)
 
     def _write_deadline(self) -> Deadline:
         return Deadline.after(self._settings.write_seconds)

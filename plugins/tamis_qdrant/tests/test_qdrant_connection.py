@@ -19,7 +19,7 @@ from tamis.errors import ConfigurationError, Unavailable
 from tamis.testing.contract import opened
 from tamis.testing.contract.collections import Collection, passage
 from tamis.testing.embedders import HashEmbedder
-from tamis_qdrant import QdrantRetriever
+from tamis_qdrant import QdrantRetriever, QdrantSparse
 from tamis_qdrant.address import Address
 from tamis_qdrant.server import messages
 from tamis_qdrant.server.connection import Connection
@@ -157,11 +157,44 @@ async def test_ids_come_in_pages_and_each_once(wire: QdrantWire, tmp_path: Path)
         assert len(wire.calls("Scroll")) == 3
 
 
-async def test_dropping_while_the_server_is_away_says_so(wire: QdrantWire, tmp_path: Path) -> None:
+async def test_a_collection_dropped_while_the_server_is_away_is_deleted_once_it_is_back(
+    wire: QdrantWire, tmp_path: Path
+) -> None:
     async with collection(wire.url, tmp_path / "i") as it:
         wire.stop()
-        with pytest.raises(Unavailable):
-            await it.index.drop()
+        await it.index.drop()
+        assert wire.collections
+        wire.start()
+        await asyncio.to_thread(wire.wait_answered, "Delete")
+        assert wire.collections == {}
+
+
+async def test_a_collection_opened_again_is_not_deleted_any_more(wire: QdrantWire, tmp_path: Path) -> None:
+    async with collection(wire.url, tmp_path / "i") as it:
+        await it.write("something")
+        wire.failing["Delete"] = grpc.StatusCode.UNAVAILABLE
+        await it.index.drop()
+        await asyncio.to_thread(wire.wait_for, "Delete", 2)
+        index = await it.retriever.open_index("c", 1, directory=tmp_path / "i")
+        wire.failing.clear()
+        assert [each async for each in index.ids()] == [("0/0", 1)]
+    assert wire.collections
+
+
+async def test_the_language_of_a_collection_counts_for_its_words_alone(wire: QdrantWire, tmp_path: Path) -> None:
+    embedder = HashEmbedder(HashEmbedder.Settings())
+    for words in (False, True):
+        host = QdrantRetriever(QdrantRetriever.Settings(embedder=embedder, url=wire.url))
+        stage = QdrantSparse(QdrantSparse.Settings(index=host)) if words else host
+        async with opened(stage):
+            directory = tmp_path / str(words)
+            index = await host.open_index("c", 1, directory=directory, language="en")
+            await index.close()
+            if words:
+                with pytest.raises(ConfigurationError, match="made by another"):
+                    await host.open_index("c", 1, directory=directory, language="de")
+            else:
+                await host.open_index("c", 1, directory=directory, language="de")
 
 
 async def test_no_connection_is_made_before_it_is_needed() -> None:
