@@ -133,11 +133,11 @@ async def test_the_deadline_crosses_the_wire_in_fractions_of_a_second(servers: S
     async with serving(servers, wire) as client:
         await client.fill()
         wire.requests.clear()
-        await client.search("sauce", "dense | sparse", timeout=1.75)
+        await client.search("sauce", "dense | sparse", timeout=9.75)
         (request,) = wire.calls("QueryBatch")
         assert request.remaining is not None
-        assert 0 < request.remaining < 1.75
-        assert request.message.timeout == 2, "whole seconds, and never sooner than the client"
+        assert 0 < request.remaining <= 9.45, "less the margin for the way back, and not rounded up to whole seconds"
+        assert request.message.timeout >= request.remaining, "whole seconds, and never sooner than the client"
 
 
 async def test_a_search_that_takes_too_long_is_given_up_at_the_server_too_and_the_others_stand(
@@ -146,7 +146,7 @@ async def test_a_search_that_takes_too_long_is_given_up_at_the_server_too_and_th
     async with serving(servers, wire) as client:
         await client.fill()
         with wire.hold():
-            found = await client.search("smooth sauce", "bm25 | dense | sparse", timeout=1.5)
+            found = await client.search("smooth sauce", "bm25 | dense | sparse", timeout=2.5)
             await asyncio.to_thread(wire.wait_cancelled, "QueryBatch")
         reports = {each.stage: each for each in found.stage_reports}
         assert reports["dense"].outcome == reports["sparse"].outcome == passage_pb2.STAGE_OUTCOME_UNREACHABLE

@@ -80,7 +80,10 @@ class ServerIndex:
 
         Raises `Aborted` when the collection is not as it was left: it must be followed again from its checkpoint.
         """
-        held = await self._held(self._write_deadline())
+        try:
+            held = await self._held(self._write_deadline())
+        except CallEnded:
+            raise self._silent() from None
         if self._reached is None or held is None or held[0] != self._reached:
             self._reached = None
             raise Aborted("the Qdrant collection is not as it was left; following again from its own checkpoint")

@@ -214,6 +214,18 @@ async def test_a_write_that_the_server_has_not_applied_does_not_move_the_checkpo
         assert await it.index.checkpoint() == 1
 
 
+async def test_a_server_that_does_not_answer_is_unavailable_and_the_write_is_given_up_there_too(
+    wire: QdrantWire, tmp_path: Path
+) -> None:
+    async with collection(wire.url, tmp_path / "i", write_seconds=0.2, connect_seconds=0.2) as it:
+        with wire.hold():
+            with pytest.raises(Unavailable, match="does not answer in time"):
+                await it.put(("a", [passage("a", "one")]))
+            with pytest.raises(Unavailable, match="does not answer in time"):
+                await it.index.checkpoint()
+            await asyncio.to_thread(wire.wait_cancelled, "Get")
+
+
 def _certificate(folder: Path) -> tuple[grpc.ServerCredentials, Path]:
     """For `localhost`, signed by itself."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
