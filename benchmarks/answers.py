@@ -150,7 +150,7 @@ async def _variant(
         right = [question.is_in(each.document_id, each.document_span) for each in citations]
         measured.cited += right
         measured.found.append(any(right))
-        context = await _context(tamis, builder, query, hits)
+        context = await _context(tamis, builder, search.query, hits)
         measured.passages.append(len(context))
         measured.in_context.append(any(question.is_in(each.document_id, each.span) for each in context))
     return measured.figures()

@@ -27,6 +27,7 @@ from tamis.deadline import Deadline
 from tamis.events import Completed
 from tamis.generator import AnswerDelta
 from tamis.model import Citation, FinishReason, Passage, Query, Span
+from tamis.search import Search
 from tamis.service import Tamis
 
 FILE = Path(__file__).parents[1] / "tests" / "data" / "injections.jsonl"
@@ -75,8 +76,8 @@ async def _judged_by(tamis: Tamis, stage: str, case: dict[str, str]) -> dict[str
     texts = [HARMLESS[0], case["text"], HARMLESS[1]]
     passages = [Passage(f"{n}#0", str(n), 1, each, span=Span(0, len(each.encode()))) for n, each in enumerate(texts)]
     answer, citations, reason = "", list[Citation](), FinishReason.FAILED
-    pipeline, query = tamis.pipelines.resolve(stage, has_input=True), Query(case["question"])
-    async for event in tamis.generate(pipeline, query, passages, deadline=Deadline.after(300)):
+    search = Search(tamis.pipelines.resolve(stage, has_input=True), Query(case["question"]))
+    async for event in tamis.generate(search, passages, Deadline.after(300)):
         match event:
             case AnswerDelta():
                 answer += event.text

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from tamis.deadline import Deadline
 
-__all__ = ["Call", "CallEnded", "Options", "Principal", "Usage"]
+__all__ = ["Call", "CallEnded", "Companions", "Options", "Principal", "Usage"]
 
 Options: TypeAlias = Mapping[str, Mapping[str, object]]
 """For each stage the settings that a request changes for itself, valid and of the setting's own type."""
@@ -53,12 +53,26 @@ class Usage:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
+class Companions:
+    """The retrievers that one request runs side by side: the same object in the `Call` of each.
+
+    They start at the same time, so those that ask one server may wait for each other and ask it once. Hashable by
+    identity, and weakly referable: what a plugin keeps for a request can be keyed by it.
+    """
+
+    __slots__ = ("__weakref__", "components")
+
+    def __init__(self, components: Iterable[object] = ()) -> None:
+        self.components = tuple(components)
+
+
 @dataclass(slots=True)
 class Call:
     """One request in one stage.
 
     Safe to read from any thread. `options` are the per-request settings that the plugin declared overridable.
     `notes` are short constant phrases about what had to be repaired; never query or passage text.
+    `companions` are the retrievers that run at the same time, this stage among them when it is one.
     """
 
     deadline: Deadline = Deadline()
@@ -67,6 +81,7 @@ class Call:
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
+    companions: Companions = field(default_factory=Companions)
     _ended: threading.Event = field(default_factory=threading.Event, repr=False)
     _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 

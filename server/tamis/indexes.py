@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from tamis.component import Component
-from tamis.errors import ConfigurationError, NotFound
+from tamis.errors import ConfigurationError, NotFound, Overloaded, Unavailable
 from tamis.journal import Collection, Follower, Journal
 from tamis.stage import HasIndex, Index
 
@@ -101,7 +101,11 @@ class Indexes:
         """An index that knows more than the journal, as after a restored backup, is made anew."""
         directory = self._directory / collection.incarnation / stage
         index = await self._opened(collection, stage, directory)
-        if await index.checkpoint() <= collection.last_sequence:
+        try:
+            reached = await index.checkpoint()
+        except (Unavailable, Overloaded):
+            return index  # on a server that is away; the follower goes on asking, and tells the problem
+        if reached <= collection.last_sequence:
             return index
         _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
         await index.drop()

@@ -17,11 +17,13 @@ from tamis.context import Call
 __all__ = [
     "CUT_AT_LIMIT",
     "Embedder",
+    "EmbedsSparse",
     "EmbedsTokens",
     "Float32Array",
     "Llm",
     "Message",
     "Prompt",
+    "SparseVector",
     "TextKind",
     "Tokenizes",
 ]
@@ -63,6 +65,26 @@ class Embedder(Component):
 
         Raises `CallEnded` once the call is over, `Overloaded` when the queue is full.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Weights of a few dimensions out of 2**32: `indices` rise and are distinct, `values` are theirs and finite."""
+
+    indices: NDArray[np.uint32]
+    values: Float32Array
+
+
+@runtime_checkable
+class EmbedsSparse(Protocol):
+    """An embedder that can also weigh terms, for an inverted index: SPLADE and its like."""
+
+    async def embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
+        """For each text its terms and their weights, in the order of `texts`; none for a text without terms.
+
+        The dot product of a query's and a passage's is their score. Raises like `Embedder.embed`.
+        """
+        ...
 
 
 @runtime_checkable

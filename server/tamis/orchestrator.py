@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from tamis.answering import Answering
 from tamis.cascade import Cascade
-from tamis.context import Usage
+from tamis.context import Companions, Usage
 from tamis.errors import InvalidRequest, Unavailable
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
@@ -66,7 +67,9 @@ class Orchestrator:
         return search.events(lambda: search.answer(from_passages(passages)))
 
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
-        return _Search(pipeline, request, self._loop, self._hydrate, self._planner)
+        companions = Companions(pipeline.components[name] for name in pipeline.retrievers)
+        shared = replace(request, companions=companions)
+        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner)
 
 
 class _Search:

@@ -137,7 +137,10 @@ class Index(Protocol):
         ...
 
     async def checkpoint(self) -> int:
-        """The sequence up to which everything is durable here; 0 for a new index."""
+        """The sequence up to which everything is durable here; 0 for a new index.
+
+        Raises `Unavailable` when the index is kept on a server that is away; it is asked again, also at the start.
+        """
         ...
 
     def ids(self) -> AsyncIterator[tuple[str, int]]:

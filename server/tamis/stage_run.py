@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from tamis.component import Component
-from tamis.context import Call, CallEnded, Options, Principal
+from tamis.context import Call, CallEnded, Companions, Options, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
@@ -52,6 +52,7 @@ class Request:
     is_question: bool = True
     request_id: str = ""
     principal: Principal = Principal()
+    companions: Companions = field(default_factory=Companions)
 
 
 class StageYieldedNothing(Exception):
@@ -80,8 +81,9 @@ class StageRun:
     total_count: int = 0
 
     def __post_init__(self) -> None:
-        options = self.request.options.get(self.name, {})
-        self.call = Call(self.until, self.request.request_id, self.request.principal, options)
+        request = self.request
+        options = request.options.get(self.name, {})
+        self.call = Call(self.until, request.request_id, request.principal, options, companions=request.companions)
 
     def report(self) -> StageReport:
         """How the stage has fared so far."""

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qdrant_wire import QdrantWire
 
 from tamis.filters import Filter, matches
 from tamis.model import Value
@@ -35,9 +36,12 @@ def indexes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
 async def _open(stack: AsyncExitStack, directories: pytest.TempPathFactory) -> list[Collection]:
     embedder = HashEmbedder(HashEmbedder.Settings())
     collections = []
+    wire = QdrantWire().start()
+    stack.callback(wire.stop)
     for retriever in (
         TantivyRetriever(TantivyRetriever.Settings()),
         QdrantRetriever(QdrantRetriever.Settings(embedder=embedder)),
+        QdrantRetriever(QdrantRetriever.Settings(embedder=embedder, url=wire.url)),
     ):
         await stack.enter_async_context(opened(retriever))
         index = await retriever.open_index("all", 1, directory=directories.mktemp("index") / "all")

@@ -43,7 +43,7 @@ ENGINES = (
     "openai",
     "anthropic",
 )
-_SCRIPTS = {"tamis_qdrant.worker"}
+_SCRIPTS = {"tamis_qdrant.embedded.worker"}
 
 
 def _modules() -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from tamis.errors import NotFound
+from tamis.errors import NotFound, TamisError
 from tamis.journal.journal import Journal
 from tamis.stage import Index
 
@@ -79,8 +79,8 @@ class Follower:
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
-            except Exception:
-                self._note_failure()
+            except Exception as error:
+                self._note_failure(error)
                 await asyncio.sleep(self._pause())
 
     async def _apply_for_ever(self) -> None:
@@ -112,10 +112,15 @@ class Follower:
         async with self._advanced:
             self._advanced.notify_all()
 
-    def _note_failure(self) -> None:
+    def _note_failure(self, error: Exception) -> None:
+        """An expected failure, such as a server that is away, is not worth a traceback each time."""
         count = self.status.failure_count + 1
         self.status = replace(self.status, problem="APPLY_FAILED", failure_count=count)
-        _LOG.exception("index cannot follow the journal", collection=self.collection, stage=self.stage, failures=count)
+        where = {"collection": self.collection, "stage": self.stage, "failures": count}
+        if isinstance(error, TamisError):
+            _LOG.warning("index cannot follow the journal", reason=error.message, **where)
+        else:
+            _LOG.exception("index cannot follow the journal", **where)
 
     def _pause(self) -> float:
         longest: float = min(_LONGEST_PAUSE, 0.1 * 2 ** min(self.status.failure_count, 10))

@@ -13,7 +13,7 @@ from pydantic import Field
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
 from tamis.model import ScoreKind
-from tamis.models import Embedder, Float32Array, TextKind
+from tamis.models import Embedder, Float32Array, SparseVector, TextKind
 
 __all__ = ["HashEmbedder", "HashEmbedderSettings"]
 
@@ -25,7 +25,8 @@ class HashEmbedderSettings(Settings):
 
 
 class HashEmbedder(Embedder):
-    """Adds up one random direction for each word: texts that share words are near. Also gives token vectors."""
+    """Adds up one random direction for each word: texts that share words are near. Also gives token vectors
+    and weights of terms."""
 
     Settings = HashEmbedderSettings
     capabilities = Capabilities(score_kind=ScoreKind.COSINE)
@@ -52,6 +53,11 @@ class HashEmbedder(Embedder):
         call.check()
         return [np.stack([_unit(each) for each in self._words(text)]) for text in texts]
 
+    async def embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
+        """One term a word, with weight 1."""
+        call.check()
+        return [_weights(re.findall(r"\w+", text.lower())[: self.max_tokens]) for text in texts]
+
     def _words(self, text: str) -> Float32Array:
         words = re.findall(r"\w+", text.lower())[: self.max_tokens] or [""]
         return np.stack([self._direction(word) for word in words])
@@ -59,6 +65,11 @@ class HashEmbedder(Embedder):
     def _direction(self, word: str) -> Float32Array:
         seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
         return np.random.default_rng(seed).standard_normal(self.dimensions).astype(np.float32)
+
+
+def _weights(words: Sequence[str]) -> SparseVector:
+    terms = sorted({int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "big") for word in words})
+    return SparseVector(np.array(terms, np.uint32), np.ones(len(terms), np.float32))
 
 
 def _unit(vector: Float32Array) -> Float32Array:

@@ -21,15 +21,15 @@ from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset, terms
-from tamis_qdrant.process import Worker, WorkerGone
+from tamis_qdrant.embedded.process import Worker, WorkerGone
 
-__all__ = ["QdrantIndex"]
+__all__ = ["EmbeddedIndex"]
 
 _LOG = structlog.get_logger(__name__)
 _CURRENT = "current"
 
 
-class QdrantIndex:
+class EmbeddedIndex:
     """Implements `tamis.stage.Index`.
 
     The folder holds numbered shards and a file that names the current one. When enough points are outside the graph,
@@ -43,7 +43,7 @@ class QdrantIndex:
         embedder: Embedder,
         index_from: int,
         files: Executor,
-        closed: Callable[[QdrantIndex], None],
+        closed: Callable[[EmbeddedIndex], None],
     ) -> None:
         """Use `open`."""
         self._directory, self._embedder, self._index_from, self._files = directory, embedder, index_from, files
@@ -62,8 +62,8 @@ class QdrantIndex:
         *,
         index_from: int,
         files: Executor,
-        closed: Callable[[QdrantIndex], None],
-    ) -> QdrantIndex:
+        closed: Callable[[EmbeddedIndex], None],
+    ) -> EmbeddedIndex:
         """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when the vectors there were made
         by another embedder."""
         index = cls(directory, embedder, index_from, files, closed)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tamis.models import Float32Array
-from tamis_qdrant import worker
+from tamis_qdrant.embedded import worker
 
 __all__ = ["Worker", "WorkerError", "WorkerGone"]
 

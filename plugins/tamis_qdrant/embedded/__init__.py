@@ -1,0 +1,1 @@
+"""The engine inside Tamis: a process of its own for each collection."""

@@ -1,0 +1,83 @@
+"""The qdrant retriever and the stages that share its collections keep the contract on a server, across a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_wire import QdrantWire
+
+from tamis.stage import Index
+from tamis.testing.contract import RetrieverContract
+from tamis.testing.embedders import HashEmbedder
+from tamis_qdrant import QdrantDense, QdrantLearnedSparse, QdrantRetriever, QdrantSparse, QdrantTokens
+
+wire = QdrantWire(key="secret")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server() -> Iterator[None]:
+    wire.start()
+    yield
+    wire.stop()
+
+
+def host() -> QdrantRetriever:
+    embedder = HashEmbedder(HashEmbedder.Settings())
+    return QdrantRetriever(QdrantRetriever.Settings(embedder=embedder, url=wire.url, api_key="secret"))
+
+
+class WithIndex:
+    """A stage that shares an index, with that index as its own: the two as a pipeline sees them."""
+
+    host: QdrantRetriever
+
+    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
+        return await self.host.open_index(collection, generation, directory=directory, language=language)
+
+
+class Dense(WithIndex, QdrantDense):
+    pass
+
+
+class Sparse(WithIndex, QdrantSparse):
+    pass
+
+
+class LearnedSparse(WithIndex, QdrantLearnedSparse):
+    pass
+
+
+class Tokens(WithIndex, QdrantTokens):
+    pass
+
+
+def shared(kind: Any, **settings: Any) -> Any:
+    return kind(kind.Settings(index=host(), **settings))
+
+
+class TestQdrantServer(RetrieverContract):
+    def component(self) -> QdrantRetriever:
+        return host()
+
+
+class TestQdrantDense(RetrieverContract):
+    def component(self) -> Any:
+        return shared(Dense, embedder=HashEmbedder(HashEmbedder.Settings(size=32)), vector="other")
+
+
+class TestQdrantSparse(RetrieverContract):
+    def component(self) -> Any:
+        return shared(Sparse)
+
+
+class TestQdrantLearnedSparse(RetrieverContract):
+    def component(self) -> Any:
+        return shared(LearnedSparse, embedder=HashEmbedder(HashEmbedder.Settings()))
+
+
+class TestQdrantTokens(RetrieverContract):
+    def component(self) -> Any:
+        return shared(Tokens, embedder=HashEmbedder(HashEmbedder.Settings(size=16)))
