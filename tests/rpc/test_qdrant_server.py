@@ -136,7 +136,8 @@ async def test_the_deadline_crosses_the_wire_in_fractions_of_a_second(servers: S
         await client.search("sauce", "dense | sparse", timeout=9.75)
         (request,) = wire.calls("QueryBatch")
         assert request.remaining is not None
-        assert 0 < request.remaining <= 9.45, "less the margin for the way back, and not rounded up to whole seconds"
+        # 9.75 less the margin for the way back; gRPC itself rounds to hundredths.
+        assert 0 < request.remaining < 9.5, "not rounded up to whole seconds"
         assert request.message.timeout >= request.remaining, "whole seconds, and never sooner than the client"
 
 
