@@ -251,7 +251,7 @@ expression = "bm25 % 3 >> answer"
     async with Servers(tmp_path / "data").start(stages) as client:
         await client.fill(texts)
         found = await client.search("At how many degrees does water boil?", timeout=120)
-    (stage,) = (each for each in found.stages if each.stage == "answer")
+    (stage,) = (each for each in found.stage_reports if each.stage == "answer")
     assert found.answer.text.strip()
     assert stage.usage.output_token_count > 0
     assert found.answer.finish_reason in (pb.FINISH_REASON_ANSWERED, pb.FINISH_REASON_TRUNCATED)
