@@ -28,7 +28,7 @@ class PromptTemplate:
     """A text file: what the system says, a line `---`, what the user says, with `$passages` and `$question` filled in.
 
     Between the two there may be examples, a turn of the user and one of the assistant each, divided in the same way.
-    `stops` end an answer that writes them.
+    `stops` end an answer that writes them; a model that only continues texts goes on to the next example otherwise.
     """
 
     def __init__(self, built_in: BuiltIn, file: Path | None = None, *, is_marked: bool = False) -> None:
@@ -41,7 +41,7 @@ class PromptTemplate:
         system = "\n\n".join(part for part in (system, _MARKED if is_marked else "") if part)
         self._opening = (*((Message("system", system),) if system else ()), *_examples(turns[:-1]))
         self._user, self._is_marked = Template(turns[-1]), is_marked
-        self.stops = ("\n\n", "\nUser:", "\nQuestion:", "<passage") if built_in == "few-shot" else ()
+        self.stops = ("\n", "<passage", "</passage") if built_in == "few-shot" else ()
         used = set(self._user.get_identifiers())
         if not self._user.is_valid() or used != {"passages", "question"}:
             message = (

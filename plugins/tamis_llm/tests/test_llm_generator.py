@@ -280,7 +280,7 @@ async def test_datamarking_joins_the_words_of_passages_and_is_undone_in_the_answ
 
 
 async def test_a_model_that_only_continues_texts_is_shown_examples_and_stopped_at_the_next_question() -> None:
-    generator = _generator(" Water boils at 100 °C [1].\n\nQuestion: And when does it freeze?", prompt="few-shot")
+    generator = _generator("\n Water boils at 100 °C [1].\nUser: And when does it freeze?", prompt="few-shot")
     deltas, _ = await _answered(generator)
     messages = generator.settings.llm.prompts[0].messages
     assert [each.role for each in messages] == ["system", *["user", "assistant"] * 3, "user"]
