@@ -173,6 +173,9 @@ async def test_a_setting_that_its_plugin_declares_overridable_can_be_set_for_one
     assert (len(more.answer.citations), len(usual.answer.citations)) == (3, 2)
 
 
+SPELLING = fakes().replace('[stages.words]\nplugin = "fake-memory"', '[stages.words]\nplugin = "fake-spelling"')
+
+
 OVERRIDES = [
     (pb.StageOverride(stage="nobody", setting="count", value=_value(3)), "stage_overrides[0].stage"),
     (pb.StageOverride(stage="rank", setting="seconds", value=_value(3)), "stage_overrides[0].stage"),
@@ -181,6 +184,18 @@ OVERRIDES = [
     (pb.StageOverride(stage="pick", setting="count", value=_value(11)), "stage_overrides[0].value"),
     (pb.StageOverride(stage="pick", setting="count", value=_value("many")), "stage_overrides[0].value"),
     (pb.StageOverride(stage="pick", setting="count"), "stage_overrides[0].value"),
+    *(
+        (pb.StageOverride(stage="pick", setting="count", value=each), "stage_overrides[0].value")
+        for each in (
+            value_pb2.Value(string_value="3"),
+            value_pb2.Value(bool_value=True),
+            value_pb2.Value(double_value=3.0),
+            value_pb2.Value(null_value=0),  # type: ignore[arg-type]
+            value_pb2.Value(list_value=value_pb2.ListValue(values=[value_pb2.Value(int_value=3)])),
+            value_pb2.Value(map_value=value_pb2.MapValue()),
+            value_pb2.Value(timestamp_value=Timestamp(seconds=3)),
+        )
+    ),
 ]
 
 
@@ -209,6 +224,15 @@ async def test_documents_like_others_are_found_without_them(servers: Servers) ->
     assert narrowed.answer.finish_reason == passages.FINISH_REASON_ANSWERED
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     assert list(caught.value.violations) == ["like_document_ids"]
+
+
+async def test_beside_documents_to_be_alike_the_query_stays_what_is_answered_and_spelt(servers: Servers) -> None:
+    stages = SPELLING.replace('"fake-quotes"\n', '"fake-quotes"\nbehaviour = "repeats_the_question"\n')
+    async with servers.start(stages) as client:
+        await client.fill()
+        found = await client.search("smoth sauce", "words >> answer", like_document_ids=["pan"])
+    assert found.answer.text == "smoth sauce"
+    assert found.suggested_query == "smooth sauce"
 
 
 async def test_a_batch_answers_each_search_by_itself(servers: Servers) -> None:
@@ -257,9 +281,6 @@ async def test_a_batch_cut_by_its_deadline_still_answers_every_search(servers: S
         assert passages.STAGE_OUTCOME_PARTIAL in {report.outcome for report in each.response.stage_reports}
 
 
-SPELLING = fakes().replace('[stages.words]\nplugin = "fake-memory"', '[stages.words]\nplugin = "fake-spelling"')
-
-
 async def test_a_better_spelling_is_suggested(servers: Servers) -> None:
     async with servers.start(SPELLING) as client:
         await client.fill()
@@ -271,7 +292,7 @@ async def test_a_better_spelling_is_suggested(servers: Servers) -> None:
     assert right.suggested_query == nobody.suggested_query == ""
 
 
-@pytest.mark.parametrize("spelling", ["raises", "never_returns"])
+@pytest.mark.parametrize("spelling", ["raises", "never_returns", "no_text", "lone_surrogate"])
 async def test_a_retriever_that_cannot_spell_costs_nothing_else(servers: Servers, spelling: str) -> None:
     stages = fakes(words=f'spelling = "{spelling}"').replace('"fake-memory"\nspelling', '"fake-spelling"\nspelling')
     async with servers.start(stages) as client:
