@@ -272,10 +272,10 @@ async def test_a_batch_cut_by_its_deadline_still_answers_every_search(servers: S
     slow = fakes("words >> rank", rank="seconds = 0.2")
     async with servers.start(slow) as client:
         await _fill(client, [_document(number) for number in range(12)])
-        requests = [pb.SearchRequest(collection="docs", query=WORDS)] * 3
+        requests = [pb.SearchRequest(collection="docs", query=WORDS)] * 20
         call = client.searches.BatchSearch(pb.BatchSearchRequest(requests=requests), timeout=1.5)
         found = [each async for each in client.stream(call)]
-    assert len(found) == 3
+    assert len(found) == 20
     for each in found:
         assert each.response.hits
         assert passages.STAGE_OUTCOME_PARTIAL in {report.outcome for report in each.response.stage_reports}

@@ -65,7 +65,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self, request: pb.BatchSearchRequest, context: Context
     ) -> AsyncIterator[pb.BatchSearchResponse]:
         deadline = self._deadline(context)
-        works = side_by_side(request.requests, lambda each: self._search_response(each, deadline))
+        works = side_by_side(request.requests, self._search_response, deadline)
         async with aclosing(works) as responses:
             async for response in responses:
                 yield response
