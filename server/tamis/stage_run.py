@@ -21,6 +21,7 @@ from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
 from tamis.model import Candidate, Hit, Passage, Query
+from tamis.pauses import Pauses
 from tamis.presentation import Presentation
 from tamis.ranking import Ranking, from_candidates, reranked
 from tamis.stage import Reranker, Reranking, Retriever
@@ -203,10 +204,20 @@ class StageRun:
             candidates = self._checked(found, asked)
             wanted = [(each.passage_id, each.document_version) for each in candidates]
             passages = await hydrate(query.collection, wanted)
-            passages = {key: each for key, each in passages.items() if _is_wanted(each, query)}
+            passages = await self._wanted(passages, query)
             if len(passages) >= limit or len(candidates) < asked or asked >= _MOST_CANDIDATES:
                 return from_candidates(self.name, candidates, passages)[:limit]
             asked = min(asked * 4, _MOST_CANDIDATES)
+
+    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> dict[str, Passage]:
+        """Those that may be hits, read for boosts and sort keys while the stage's budget still bounds that."""
+        pauses, wanted = Pauses(), dict[str, Passage]()
+        for key, each in passages.items():
+            await pauses.take()
+            if _is_wanted(each, query):
+                self.request.presentation.read(each)
+                wanted[key] = each
+        return wanted
 
     def _checked(self, found: Sequence[Candidate], limit: int) -> list[Candidate]:
         kind = self.component.capabilities.score_kind
