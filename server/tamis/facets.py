@@ -43,8 +43,8 @@ class Facet:
 async def count(spec: FacetSpec, documents: Iterable[Mapping[str, Value]], deadline: Deadline = Deadline()) -> Facet:
     """Counts each value once for a document that has it; values are the same where a filter's `=` holds them equal.
 
-    Most frequent first; ties go to the smaller value, numbers before strings before timestamps before bools. Looks at no
-    further document once the deadline has passed.
+    Most frequent first; ties go to the smaller value, numbers before strings before timestamps before bools. Looks at
+    no further document once the deadline has passed.
     """
     counts: dict[tuple[int, object], int] = {}
     values: dict[tuple[int, object], Scalar] = {}

@@ -59,7 +59,7 @@ def _value(component: Component, override: Override) -> object:
         raise InvalidRequest.of(f"{override.field}.setting", message)
     try:
         adapter = TypeAdapter(_type(allowed[override.setting]))
-        # Strictly, so that "3" and true are no numbers; as JSON, whose strings are what enumerations and durations read.
+        # Strictly, so that "3" and true are no numbers; as JSON, whose strings enumerations and durations read.
         return adapter.validate_json(to_json(override.value), strict=True)
     except ValidationError as error:
         raise InvalidRequest.of(f"{override.field}.value", error.errors(include_url=False)[0]["msg"]) from None

@@ -35,7 +35,10 @@ class Search:
     like_document_ids: tuple[str, ...] = ()
 
     def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
-        """The same as stages see it, `like` being the documents named or their beginnings. Raises `InvalidRequest` for a wrong override."""
+        """The same as stages see it, `like` being the documents named or their beginnings.
+
+        Raises `InvalidRequest` for a wrong override.
+        """
         return Request(
             self._query(like) if like else self.query,
             deadline,

@@ -15,6 +15,7 @@ from tamis.stage_run import Request
 __all__ = ["Spelling"]
 
 _LOG = structlog.get_logger(__name__)
+_NOBODY: tuple[str, Suggests | None] = ("", None)
 _PATIENCE = 0.05  # seconds that a search which is done waits for it
 
 
@@ -26,7 +27,7 @@ class Spelling:
         self._request, self._loop = request, loop
         knowing = ((name, pipeline.components[name]) for name in pipeline.retrievers)
         suggests = ((name, each) for name, each in knowing if isinstance(each, Suggests))
-        name, self._knowing = next(suggests, ("", None))
+        name, self._knowing = next(suggests, _NOBODY)
         self._call = Call(request.deadline, request.request_id, request.principal, request.options.get(name, {}))
         self._task: asyncio.Task[str] | None = None
 

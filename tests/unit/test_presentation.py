@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -108,7 +109,7 @@ def test_a_strong_boost_lifts_what_it_holds_for_and_a_negative_one_sinks_it() ->
 class _Counted(Condition):
     """Counts how often it is asked."""
 
-    asked: Counter[str] = Counter()
+    asked: ClassVar[Counter[str]] = Counter()
 
     def value(self, metadata: Mapping[str, Value], now: datetime) -> float:
         self.asked[str(metadata["n"])] += 1

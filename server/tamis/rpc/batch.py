@@ -24,7 +24,10 @@ async def side_by_side(
     search: Callable[[pb.SearchRequest, Deadline], Awaitable[pb.SearchResponse]],
     deadline: Deadline,
 ) -> AsyncGenerator[pb.BatchSearchResponse, None]:
-    """Each response as soon as it is there. What has to wait for its turn gets as much time as what goes first. Closing ends the searches under way. Raises `InvalidRequest`."""
+    """Each response as soon as it is there. What has to wait for its turn gets as much time as what goes first.
+
+    Closing ends the searches under way. Raises `InvalidRequest`.
+    """
     if not 1 <= len(requests) <= _MOST_REQUESTS:
         raise InvalidRequest.of("requests", f"holds {len(requests):,} searches; 1 to {_MOST_REQUESTS} are allowed")
     turns = asyncio.Semaphore(_AT_ONCE)

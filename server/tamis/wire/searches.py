@@ -44,7 +44,7 @@ _KINDS = {f"SCORE_KIND_{kind.name}": kind for kind in ScoreKind if kind is not S
 
 
 def to_search(message: SearchMessage, pipeline: Pipeline, tokens: PageTokens) -> Search:
-    """`tokens` are those of the message. Raises `InvalidRequest` with the path of the first field that makes no sense."""
+    """`tokens` are those of the message. Raises `InvalidRequest` with the path of the first field to blame."""
     like = _like(message.like_document_ids)
     text = message.query if like and not message.query.strip() else query_text(message.query)
     filter = to_filter(message.filter) if message.HasField("filter") else None
