@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tamis.deadline import Deadline
 from tamis.filters import Scalar, leaves, order_key
 from tamis.model import Value
+from tamis.pauses import Pauses
 
 __all__ = ["Facet", "FacetCount", "FacetSpec", "count"]
 
@@ -38,15 +40,19 @@ class Facet:
     value_count: int
 
 
-def count(spec: FacetSpec, documents: Iterable[Mapping[str, Value]]) -> Facet:
+async def count(spec: FacetSpec, documents: Iterable[Mapping[str, Value]], deadline: Deadline = Deadline()) -> Facet:
     """Counts each value once for a document that has it; values are the same where a filter's `=` holds them equal.
 
-    Most frequent first; ties go to the smaller value, numbers before strings before timestamps before bools.
+    Most frequent first; ties go to the smaller value, numbers before strings before timestamps before bools. Looks at
+    no further document once the deadline has passed.
     """
     counts: dict[tuple[int, object], int] = {}
     values: dict[tuple[int, object], Scalar] = {}
-    document_count = 0
+    document_count, pauses = 0, Pauses()
     for metadata in documents:
+        await pauses.take()
+        if deadline.passed:
+            break
         document_count += 1
         found = {order_key(each): each for each in leaves(metadata, spec.path) if each is not None}
         for key, value in found.items():

@@ -166,6 +166,8 @@ class _Search:
         usage = Usage()
         for report in self._reports:
             usage.add(report.usage)
+        documents, deadline = self._found.values(), self._request.deadline
+        facets = [await count(each, documents, deadline) for each in self._request.facet_specs]
         completed = Completed(
             reason,
             tuple(self._reports),
@@ -174,7 +176,7 @@ class _Search:
             self._revision,
             self._planner.basis,
             self._request.presentation.next_offset(ranking),
-            tuple(count(each, self._found.values()) for each in self._request.facet_specs),
+            tuple(facets),
             await self._spelling.finish(),
         )
         self._events.put_nowait(completed)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 from tamis.component import Component
 from tamis.context import Options
@@ -57,7 +58,9 @@ def _value(component: Component, override: Override) -> object:
         message = f"{override.setting!r} cannot be set by a request; of {override.stage!r} these can: {names}"
         raise InvalidRequest.of(f"{override.field}.setting", message)
     try:
-        return TypeAdapter(_type(allowed[override.setting])).validate_python(override.value)
+        adapter = TypeAdapter(_type(allowed[override.setting]))
+        # Strictly, so that "3" and true are no numbers; as JSON, whose strings enumerations and durations read.
+        return adapter.validate_json(to_json(override.value), strict=True)
     except ValidationError as error:
         raise InvalidRequest.of(f"{override.field}.value", error.errors(include_url=False)[0]["msg"]) from None
 

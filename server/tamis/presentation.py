@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias, Union
+from typing import NamedTuple, TypeAlias, Union
 
 from tamis.filters import Filter, leaves, matches, order_key
-from tamis.model import Contribution, Hit, ScoreKind, StageScore, Value
+from tamis.model import Contribution, Hit, Passage, ScoreKind, StageScore, Value
 from tamis.ranking import Ranking
 
 __all__ = ["BOOSTS", "Boost", "Condition", "Presentation", "Recency", "SortKey"]
@@ -66,6 +66,45 @@ class SortKey:
     descending: bool = False
 
 
+_SortValue: TypeAlias = Union[tuple[int, object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Of one document: what each boost adds, and the value of each sort key."""
+
+    worths: tuple[float, ...]
+    keys: tuple[_SortValue, ...]
+
+
+class _Boosted(NamedTuple):
+    """What boosts made of a hit that was at `prior_rank` and, mapped, worth `base`."""
+
+    total: float
+    prior_rank: int
+    base: float
+    worths: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """Hits by falling boosted score, as the stages left them; what is by passage id is empty without boosts."""
+
+    hits: Ranking
+    boosted: Mapping[str, _Boosted]
+    ranks: Mapping[str, int]
+
+    def shown(self, hit: Hit) -> Hit:
+        """The hit with what boosts made of it. Made only for the page: there may be thousands more."""
+        if (found := self.boosted.get(hit.passage.id)) is None:
+            return hit
+        prior = Contribution("prior", found.prior_rank, found.base)
+        added = (Contribution(f"{BOOSTS}[{place}]", 0, worth) for place, worth in enumerate(found.worths))
+        rank = self.ranks[hit.passage.id]
+        entry = StageScore(BOOSTS, rank, found.total, ScoreKind.NORMALIZED, (prior, *added))
+        return replace(hit, score=found.total, kind=entry.kind, stage_scores=(*hit.stage_scores, entry))
+
+
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """How one request wants its hits. A pure function of the ranking: the same for every revision of it.
@@ -81,24 +120,35 @@ class Presentation:
     boosts: tuple[Boost, ...] = ()
     sort_keys: tuple[SortKey, ...] = ()
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _readings: dict[tuple[str, int], _Reading] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def page(self, ranking: Ranking) -> Ranking:
         """The hits of the page. Idempotent only for a first page without boosts."""
-        units = self._units(ranking)[self.offset : self.offset + self.limit]
-        return tuple(hit for unit in units for hit in unit)
+        arranged = self._boosted(self._good_enough(ranking))
+        units = self._units(arranged)[self.offset : self.offset + self.limit]
+        return tuple(arranged.shown(hit) for unit in units for hit in unit)
 
     def next_offset(self, ranking: Ranking) -> int | None:
         """Where the next page begins; None when there is none."""
         end = self.offset + self.limit
-        return end if len(self._units(ranking)) > end else None
+        return end if len(self._units(self._boosted(self._good_enough(ranking)))) > end else None
 
-    def _units(self, ranking: Ranking) -> Sequence[Ranking]:
+    def read(self, passage: Passage) -> _Reading:
+        """What boosts and sort keys make of a passage's document: worked out once, as it costs more than the rest."""
+        key = passage.document_id, passage.document_version
+        if (known := self._readings.get(key)) is None:
+            worths = tuple(each.weight * each.kind.value(passage.metadata, self.now) for each in self.boosts)
+            keys = tuple(_sort_value(passage.metadata, each) for each in self.sort_keys)
+            known = self._readings[key] = _Reading(worths, keys)
+        return known
+
+    def _units(self, arranged: _Arranged) -> Sequence[Ranking]:
         """What is paged over: single hits, or the hits of one document."""
-        arranged = self._limited(self._sorted(self._boosted(self._good_enough(ranking))))
+        hits = self._limited(self._sorted(arranged.hits))
         if not self.grouped:
-            return [(hit,) for hit in arranged]
+            return [(hit,) for hit in hits]
         groups: dict[str, list[Hit]] = {}
-        for hit in arranged:
+        for hit in hits:
             groups.setdefault(hit.passage.document_id, []).append(hit)
         return [tuple(each) for each in groups.values()]
 
@@ -107,32 +157,22 @@ class Presentation:
             return ranking
         return tuple(hit for hit in ranking if all(_reaches(hit, *each) for each in self.thresholds.items()))
 
-    def _boosted(self, ranking: Ranking) -> Ranking:
+    def _boosted(self, ranking: Ranking) -> _Arranged:
         if not self.boosts:
-            return ranking
-        boosted = [
-            self._with_boosts(hit, rank, base)
-            for rank, (hit, base) in enumerate(zip(ranking, _mapped(ranking), strict=True), 1)
-        ]
-        boosted.sort(key=lambda hit: -(hit.score or 0.0))
-        return tuple(
-            replace(hit, stage_scores=(*hit.stage_scores[:-1], replace(hit.stage_scores[-1], rank=rank)))
-            for rank, hit in enumerate(boosted, 1)
-        )
-
-    def _with_boosts(self, hit: Hit, rank: int, base: float) -> Hit:
-        parts = [Contribution("prior", rank, base)]
-        for place, boost in enumerate(self.boosts):
-            worth = boost.weight * boost.kind.value(hit.passage.metadata, self.now)
-            parts.append(Contribution(f"{BOOSTS}[{place}]", 0, worth))
-        score = math.fsum(each.value for each in parts)
-        entry = StageScore(BOOSTS, 0, score, ScoreKind.NORMALIZED, tuple(parts))
-        return replace(hit, score=score, kind=ScoreKind.NORMALIZED, stage_scores=(*hit.stage_scores, entry))
+            return _Arranged(ranking, {}, {})
+        boosted = {}
+        for rank, (hit, base) in enumerate(zip(ranking, _mapped(ranking), strict=True), 1):
+            worths = self.read(hit.passage).worths
+            boosted[hit.passage.id] = _Boosted(math.fsum((base, *worths)), rank, base, worths)
+        hits = tuple(sorted(ranking, key=lambda hit: -boosted[hit.passage.id].total))
+        ranks = {hit.passage.id: rank for rank, hit in enumerate(hits, 1)}
+        return _Arranged(hits, boosted, ranks)
 
     def _sorted(self, ranking: Ranking) -> Ranking:
         hits = list(ranking)
-        for key in reversed(self.sort_keys):
-            hits = _sorted_by(hits, key)
+        for place in reversed(range(len(self.sort_keys))):
+            found = [(self.read(hit.passage).keys[place], hit) for hit in hits]
+            hits = _sorted_by(found, self.sort_keys[place].descending)
         return tuple(hits)
 
     def _limited(self, ranking: Ranking) -> Ranking:
@@ -153,19 +193,27 @@ def _reaches(hit: Hit, kind: ScoreKind, least: float) -> bool:
     return not scores or scores[-1] >= least
 
 
+def _last_stage(hit: Hit) -> Sequence[str]:
+    return [each.stage for each in hit.stage_scores[-1:]]
+
+
 def _mapped(ranking: Ranking) -> Sequence[float]:
-    """The final scores from 0 to 1: by their distance where all are of one kind, else by rank."""
+    """The final scores from 0 to 1: by their distance where one stage gave them all, else by rank."""
     scores = [hit.score for hit in ranking if hit.score is not None]
-    if len(scores) < len(ranking) or len({hit.kind for hit in ranking}) > 1:
+    if len(scores) < len(ranking) or len({(hit.kind, *_last_stage(hit)) for hit in ranking}) > 1:
         return [1.0 - place / len(ranking) for place in range(len(ranking))]
     low, width = min(scores, default=0.0), max(scores, default=0.0) / 2 - min(scores, default=0.0) / 2
     return [(each / 2 - low / 2) / width if width else 1.0 for each in scores]
 
 
-def _sorted_by(hits: Sequence[Hit], key: SortKey) -> list[Hit]:
+def _sorted_by(found: Sequence[tuple[_SortValue, Hit]], descending: bool) -> list[Hit]:
     """Stable: what has equal values, or none, keeps its order."""
+    valued = [(value, hit) for value, hit in found if value is not None]
+    valued.sort(key=lambda pair: pair[0], reverse=descending)
+    return [*(hit for _, hit in valued), *(hit for value, hit in found if value is None)]
+
+
+def _sort_value(metadata: Mapping[str, Value], key: SortKey) -> _SortValue:
     choose: Callable[..., tuple[int, object]] = max if key.descending else min
-    found = [[order_key(each) for each in leaves(hit.passage.metadata, key.path) if each is not None] for hit in hits]
-    valued = [(choose(values), hit) for values, hit in zip(found, hits, strict=True) if values]
-    valued.sort(key=lambda pair: pair[0], reverse=key.descending)
-    return [*(hit for _, hit in valued), *(hit for values, hit in zip(found, hits, strict=True) if not values)]
+    values = [order_key(each) for each in leaves(metadata, key.path) if each is not None]
+    return choose(values) if values else None

@@ -14,9 +14,9 @@ from tamis.pipeline import Pipeline
 from tamis.presentation import Presentation
 from tamis.stage_run import Request
 
-__all__ = ["Search"]
+__all__ = ["MOST_LIKE", "Search"]
 
-_MOST_LIKE = 2_000
+MOST_LIKE = 2_000
 """Characters that stand for the documents to find others like: about what encoders read."""
 
 
@@ -35,20 +35,23 @@ class Search:
     like_document_ids: tuple[str, ...] = ()
 
     def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
-        """The same as stages see it, `like` being the documents named. Raises `InvalidRequest` for a wrong override."""
+        """The same as stages see it, `like` being the documents named or their beginnings.
+
+        Raises `InvalidRequest` for a wrong override.
+        """
         return Request(
             self._query(like) if like else self.query,
             deadline,
             self.presentation,
             checked(self.pipeline, self.overrides),
             self.facet_specs,
-            bool(self.query.text.strip()),
+            self.query.text,
             request_id,
         )
 
     def _query(self, like: Sequence[Document]) -> Query:
-        share = _MOST_LIKE // len(like)
-        texts = [f"{each.title}\n{each.text}"[:share] for each in like]
+        share = MOST_LIKE // len(like)
+        texts = [f"{each.title}\n{each.text}"[:share].replace('"', " ") for each in like]  # no phrases of ours
         text = "\n".join([self.query.text, *texts] if self.query.text.strip() else texts)
         if not text.strip():
             raise InvalidRequest.of("like_document_ids", "these documents have no text to compare by")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build, inspect
-from tamis.search import Search
+from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
 
@@ -181,9 +182,10 @@ class Tamis:
 
     async def _like(self, collection: str, document_id: str) -> Document:
         try:
-            return await self._journal.document(collection, document_id)
+            found = await self._journal.document(collection, document_id)
         except NotFound:
             raise NotFound("document", document_id, field="like_document_ids") from None
+        return replace(found, text=found.text[:MOST_LIKE])  # twenty whole documents would be much to hold
 
     async def _create_collection(self, id: str, language: str) -> Collection:
         async with self._changing:

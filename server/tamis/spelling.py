@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from tamis.context import Call
+from tamis.context import Call, CallEnded
 from tamis.pipeline import Pipeline
 from tamis.stage import Suggests
 from tamis.stage_loop import StageLoop
@@ -15,6 +15,7 @@ from tamis.stage_run import Request
 __all__ = ["Spelling"]
 
 _LOG = structlog.get_logger(__name__)
+_NOBODY: tuple[str, Suggests | None] = ("", None)
 _PATIENCE = 0.05  # seconds that a search which is done waits for it
 
 
@@ -24,14 +25,15 @@ class Spelling:
 
     def __init__(self, pipeline: Pipeline, request: Request, loop: StageLoop) -> None:
         self._request, self._loop = request, loop
-        knowing = (pipeline.components[name] for name in pipeline.retrievers)
-        self._knowing = next((each for each in knowing if isinstance(each, Suggests)), None)
-        self._call = Call(request.deadline, request.request_id, request.principal)
+        knowing = ((name, pipeline.components[name]) for name in pipeline.retrievers)
+        suggests = ((name, each) for name, each in knowing if isinstance(each, Suggests))
+        name, self._knowing = next(suggests, _NOBODY)
+        self._call = Call(request.deadline, request.request_id, request.principal, request.options.get(name, {}))
         self._task: asyncio.Task[str] | None = None
 
     def start(self) -> None:
         """Asks, unless nobody knows or there is no question."""
-        knowing, query = self._knowing, self._request.query
+        knowing, query = self._knowing, self._request.asked
         if knowing is not None and self._request.is_question:
             self._task = asyncio.ensure_future(self._loop.run(lambda: knowing.suggest(query, call=self._call)))
 
@@ -41,8 +43,10 @@ class Spelling:
             return ""
         try:
             async with asyncio.timeout(min(_PATIENCE, self._request.deadline.remaining)):
-                return await self._task
-        except TimeoutError:
+                found = await self._task
+            found.encode()  # raises for what is no text, and for text that no message can carry
+            return found
+        except (TimeoutError, CallEnded):
             return ""
         except Exception:
             _LOG.exception("no suggestion", request_id=self._request.request_id)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias, TypeVar
 
 import structlog
@@ -21,6 +21,7 @@ from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
 from tamis.model import Candidate, Hit, Passage, Query
+from tamis.pauses import Pauses
 from tamis.presentation import Presentation
 from tamis.ranking import Ranking, from_candidates, reranked
 from tamis.stage import Reranker, Reranking, Retriever
@@ -41,7 +42,7 @@ _REVISION_SECONDS = 0.03  # a stage that improves faster than people and network
 class Request:
     """What every stage of one search shares. `options` are settings that it changes for itself, by stage.
 
-    `is_question` says that there is something to answer: not so where only documents like others are looked for.
+    `question` is what to answer where that is not what to look for; empty where only documents like others are sought.
     """
 
     query: Query
@@ -49,10 +50,20 @@ class Request:
     presentation: Presentation = field(default_factory=Presentation)
     options: Options = field(default_factory=dict)
     facet_specs: tuple[FacetSpec, ...] = ()
-    is_question: bool = True
+    question: str | None = None
     request_id: str = ""
     principal: Principal = Principal()
     companions: Companions = field(default_factory=Companions)
+
+    @property
+    def asked(self) -> Query:
+        """The query in the caller's own words."""
+        return self.query if self.question is None else replace(self.query, text=self.question)
+
+    @property
+    def is_question(self) -> bool:
+        """Whether there is something to answer."""
+        return bool(self.asked.text.strip())
 
 
 class StageYieldedNothing(Exception):
@@ -123,21 +134,16 @@ class StageRun:
         cap = self.component.capabilities.max_candidates or len(prior)
         head, tail = prior[:cap], prior[cap:]
         best: Reranking | None = None
+        seen = {hit.passage.id for hit in self.request.presentation.page(head)}
         pause = Deadline.after(_REVISION_SECONDS)
         async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
             async for best in stream:
                 self.done_count = best.ranked_count
-                if pause.passed and _is_valid(best, len(head)) and self._covers(best, head):
+                if pause.passed and _is_valid(best, len(head)) and _covers(best, head, seen):
                     improved((*self._reranked(head, best), *tail))
                     pause = Deadline.after(_REVISION_SECONDS)
         self._judge(best, len(head))
         return (*self._reranked(head, best), *tail) if best else prior
-
-    def _covers(self, best: Reranking, prior: Ranking) -> bool:
-        """Whether everything that the caller sees of the prior order is ranked, by score or in a listwise order."""
-        seen = {hit.passage.id for hit in self.request.presentation.page(prior)}
-        ranked = {hit.passage.id for hit, score in zip(prior, best.scores, strict=True) if score is not None}
-        return not ranked or seen <= ranked
 
     def _judge(self, best: Reranking | None, count: int) -> None:
         """Settles the outcome of a reranking. Raises `StageYieldedNothing` when nothing of it can be used."""
@@ -161,7 +167,7 @@ class StageRun:
         self.total_count = len(ranking)
         chosen: Sequence[Hit] | None = None
         async with self._contained(StageOutcome.FELL_BACK):
-            builder, query = self._as(ContextBuilder), self.request.query
+            builder, query = self._as(ContextBuilder), self.request.asked
             built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))
             chosen = self._given(ranking, built)
         if chosen is None:
@@ -182,7 +188,7 @@ class StageRun:
     async def answer(self, context: Sequence[Hit]) -> AsyncGenerator[AnswerDelta, None]:
         """The generator's deltas as they come; ends early, with the outcome set, when it fails or runs late."""
         self.total_count = self.done_count = len(context)
-        generator, query = self._as(Generator), self.request.query
+        generator, query = self._as(Generator), self.request.asked
         work = self.loop.stream(lambda: _generator(generator.answer(query, context, call=self.call)))
         async with aclosing(work) as deltas:
             while True:
@@ -202,10 +208,20 @@ class StageRun:
             candidates = self._checked(found, asked)
             wanted = [(each.passage_id, each.document_version) for each in candidates]
             passages = await hydrate(query.collection, wanted)
-            passages = {key: each for key, each in passages.items() if _is_wanted(each, query)}
+            passages = await self._wanted(passages, query)
             if len(passages) >= limit or len(candidates) < asked or asked >= _MOST_CANDIDATES:
                 return from_candidates(self.name, candidates, passages)[:limit]
             asked = min(asked * 4, _MOST_CANDIDATES)
+
+    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> dict[str, Passage]:
+        """Those that may be hits, read for boosts and sort keys while the stage's budget still bounds that."""
+        pauses, wanted = Pauses(), dict[str, Passage]()
+        for key, each in passages.items():
+            await pauses.take()
+            if _is_wanted(each, query):
+                self.request.presentation.read(each)
+                wanted[key] = each
+        return wanted
 
     def _checked(self, found: Sequence[Candidate], limit: int) -> list[Candidate]:
         kind = self.component.capabilities.score_kind
@@ -268,6 +284,12 @@ def _is_wanted(passage: Passage, query: Query) -> bool:
     if passage.document_id in query.excluded_document_ids:
         return False
     return query.filter is None or matches(query.filter, passage.metadata)
+
+
+def _covers(best: Reranking, prior: Ranking, seen: Set[str]) -> bool:
+    """Whether everything that the caller sees of the prior order is ranked, by score or in a listwise order."""
+    ranked = {hit.passage.id for hit, score in zip(prior, best.scores, strict=True) if score is not None}
+    return not ranked or seen <= ranked
 
 
 def _is_valid(reranking: Reranking, count: int) -> bool:

@@ -73,10 +73,11 @@ async def test_a_stream_and_a_retrieval_have_the_same_pages(servers: Servers) ->
     async with servers.start(fakes()) as client:
         await _fill(client, [_document(number) for number in range(5)])
         *_, last = await client.events(WORDS, "words", page_size=3)
-        second = await client.search(WORDS, "words", page_size=3, page_token=last.completed.next_page_token)
+        streamed = await client.search(WORDS, "words", page_size=3, page_token=last.completed.next_page_token)
         request = pb.RetrieveRequest(collection="docs", query=WORDS, pipeline="words", page_size=3)
         first = await client.call(client.searches.Retrieve(request, timeout=20))
-    assert first.next_page_token == last.completed.next_page_token != ""
+        second = await client.search(WORDS, "words", page_size=3, page_token=first.next_page_token)
+    assert _ids(second) == _ids(streamed)
     assert len(_ids(first) + _ids(second)) == 5
     assert second.next_page_token == ""
 
@@ -173,6 +174,9 @@ async def test_a_setting_that_its_plugin_declares_overridable_can_be_set_for_one
     assert (len(more.answer.citations), len(usual.answer.citations)) == (3, 2)
 
 
+SPELLING = fakes().replace('[stages.words]\nplugin = "fake-memory"', '[stages.words]\nplugin = "fake-spelling"')
+
+
 OVERRIDES = [
     (pb.StageOverride(stage="nobody", setting="count", value=_value(3)), "stage_overrides[0].stage"),
     (pb.StageOverride(stage="rank", setting="seconds", value=_value(3)), "stage_overrides[0].stage"),
@@ -181,6 +185,18 @@ OVERRIDES = [
     (pb.StageOverride(stage="pick", setting="count", value=_value(11)), "stage_overrides[0].value"),
     (pb.StageOverride(stage="pick", setting="count", value=_value("many")), "stage_overrides[0].value"),
     (pb.StageOverride(stage="pick", setting="count"), "stage_overrides[0].value"),
+    *(
+        (pb.StageOverride(stage="pick", setting="count", value=each), "stage_overrides[0].value")
+        for each in (
+            value_pb2.Value(string_value="3"),
+            value_pb2.Value(bool_value=True),
+            value_pb2.Value(double_value=3.0),
+            value_pb2.Value(null_value=0),  # type: ignore[arg-type]
+            value_pb2.Value(list_value=value_pb2.ListValue(values=[value_pb2.Value(int_value=3)])),
+            value_pb2.Value(map_value=value_pb2.MapValue()),
+            value_pb2.Value(timestamp_value=Timestamp(seconds=3)),
+        )
+    ),
 ]
 
 
@@ -209,6 +225,15 @@ async def test_documents_like_others_are_found_without_them(servers: Servers) ->
     assert narrowed.answer.finish_reason == passages.FINISH_REASON_ANSWERED
     assert caught.value.code is grpc.StatusCode.NOT_FOUND
     assert list(caught.value.violations) == ["like_document_ids"]
+
+
+async def test_beside_documents_to_be_alike_the_query_stays_what_is_answered_and_spelt(servers: Servers) -> None:
+    stages = SPELLING.replace('"fake-quotes"\n', '"fake-quotes"\nbehaviour = "repeats_the_question"\n')
+    async with servers.start(stages) as client:
+        await client.fill()
+        found = await client.search("smoth sauce", "words >> answer", like_document_ids=["pan"])
+    assert found.answer.text == "smoth sauce"
+    assert found.suggested_query == "smooth sauce"
 
 
 async def test_a_batch_answers_each_search_by_itself(servers: Servers) -> None:
@@ -248,16 +273,13 @@ async def test_a_batch_cut_by_its_deadline_still_answers_every_search(servers: S
     slow = fakes("words >> rank", rank="seconds = 0.2")
     async with servers.start(slow) as client:
         await _fill(client, [_document(number) for number in range(12)])
-        requests = [pb.SearchRequest(collection="docs", query=WORDS)] * 3
+        requests = [pb.SearchRequest(collection="docs", query=WORDS)] * 20
         call = client.searches.BatchSearch(pb.BatchSearchRequest(requests=requests), timeout=1.5)
         found = [each async for each in client.stream(call)]
-    assert len(found) == 3
+    assert len(found) == 20
     for each in found:
         assert each.response.hits
         assert passages.STAGE_OUTCOME_PARTIAL in {report.outcome for report in each.response.stage_reports}
-
-
-SPELLING = fakes().replace('[stages.words]\nplugin = "fake-memory"', '[stages.words]\nplugin = "fake-spelling"')
 
 
 async def test_a_better_spelling_is_suggested(servers: Servers) -> None:
@@ -271,7 +293,7 @@ async def test_a_better_spelling_is_suggested(servers: Servers) -> None:
     assert right.suggested_query == nobody.suggested_query == ""
 
 
-@pytest.mark.parametrize("spelling", ["raises", "never_returns"])
+@pytest.mark.parametrize("spelling", ["raises", "never_returns", "no_text", "lone_surrogate"])
 async def test_a_retriever_that_cannot_spell_costs_nothing_else(servers: Servers, spelling: str) -> None:
     stages = fakes(words=f'spelling = "{spelling}"').replace('"fake-memory"\nspelling', '"fake-spelling"\nspelling')
     async with servers.start(stages) as client:

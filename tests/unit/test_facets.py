@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.deadline import Deadline
 from tamis.facets import FacetSpec, count
 from tamis.filters import Compare, Operator, matches
 from tamis.model import Value
@@ -14,7 +16,7 @@ from tamis.testing.strategies import metadata
 
 
 def _counts(field: str, documents: Sequence[Mapping[str, Value]], limit: int = 10) -> list[tuple[object, int]]:
-    facet = count(FacetSpec(field, (field,), limit), documents)
+    facet = asyncio.run(count(FacetSpec(field, (field,), limit), documents))
     assert facet.document_count == len(documents)
     return [(each.value, each.document_count) for each in facet.counts]
 
@@ -33,9 +35,14 @@ def test_numbers_are_one_type_and_a_bool_is_no_number() -> None:
     assert _counts("f", [{"f": 1}, {"f": 1.0}, {"f": True}, {"f": "1"}]) == [(1, 2), ("1", 1), (True, 1)]
 
 
+async def test_after_the_deadline_no_further_document_is_looked_at_and_the_count_says_so() -> None:
+    facet = await count(FacetSpec("f", ("f",)), [{"f": "a"}] * 3, Deadline.after(-1))
+    assert (facet.document_count, facet.counts) == (0, ())
+
+
 @given(st.lists(metadata(), max_size=8), st.sampled_from(["a", "b", "c"]))
 def test_every_count_is_what_a_filter_on_the_value_finds(documents: list[dict[str, Value]], field: str) -> None:
-    facet = count(FacetSpec(field, (field,), 1_000), documents)
+    facet = asyncio.run(count(FacetSpec(field, (field,), 1_000), documents))
     assert facet.value_count == len(facet.counts)
     for each in facet.counts:
         condition = Compare((field,), Operator.EQUAL, each.value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -102,6 +104,34 @@ def test_a_strong_boost_lifts_what_it_holds_for_and_a_negative_one_sinks_it() ->
     condition = Condition(Exists(("official",)))
     assert _ids(Presentation(boosts=(Boost(2.0, condition),)).page(ranking)) == ["p1", "p0", "p2"]
     assert _ids(Presentation(boosts=(Boost(-2.0, condition),)).page(ranking)) == ["p0", "p2", "p1"]
+
+
+class _Counted(Condition):
+    """Counts how often it is asked."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def value(self, metadata: Mapping[str, Value], now: datetime) -> float:
+        self.asked[str(metadata["n"])] += 1
+        return super().value(metadata, now)
+
+
+def test_a_boost_looks_at_each_document_once_however_many_revisions_there_are() -> None:
+    ranking = tuple(_hit(place, place // 2, 9.0 - place, n=place // 2) for place in range(6))
+    presentation = Presentation(2, boosts=(Boost(1.0, _Counted(Exists(("n",)))),))
+    for revision in (ranking, ranking[::-1], ranking[1:]):
+        presentation.page(revision)
+        presentation.next_offset(revision)
+    assert _Counted.asked == {"0": 1, "1": 1, "2": 1}
+
+
+def test_boosts_keep_what_a_stage_left_unranked_behind_what_it_ranked() -> None:
+    """Two stages may give one kind of score; their scores are comparable no more for that."""
+    first = [_hit(place, place, 100.0 - place, n=place) for place in range(3)]
+    second = StageScore("late", 1, 0.5, ScoreKind.BM25)
+    best = replace(first[2], score=0.5, stage_scores=(*first[2].stage_scores, second))
+    page = Presentation(boosts=(Boost(0.1, Condition(Exists(("nothing",)))),)).page((best, first[0], first[1]))
+    assert _ids(page) == ["p2", "p0", "p1"]
 
 
 def test_recency_halves_with_every_half_life() -> None:

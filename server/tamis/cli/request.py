@@ -72,7 +72,10 @@ def recencies(texts: Sequence[str]) -> list[pb.Boost]:
             raise typer.BadParameter(f"{text!r}: write FIELD=HALF-LIFE with h, d, w or y, such as updated=30d")
         boost = pb.Boost(weight=_number(weight, text) if weight else 1.0)
         boost.recency.field = field
-        boost.recency.half_life_duration.FromSeconds(int(_number(period.strip()[:-1], text) * unit))
+        try:
+            boost.recency.half_life_duration.FromSeconds(int(_number(period.strip()[:-1], text) * unit))
+        except (ValueError, OverflowError):
+            raise typer.BadParameter(f"{text!r}: that is no length of time") from None
         found.append(boost)
     return found
 

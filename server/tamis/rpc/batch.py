@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import structlog
 
+from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest, TamisError
 from tamis.rpc.interceptor import request_id
 from tamis.v1 import search_service_pb2 as pb
@@ -19,17 +20,26 @@ _AT_ONCE = 8  # more would only take the models from other callers
 
 
 async def side_by_side(
-    requests: Sequence[pb.SearchRequest], search: Callable[[pb.SearchRequest], Awaitable[pb.SearchResponse]]
+    requests: Sequence[pb.SearchRequest],
+    search: Callable[[pb.SearchRequest, Deadline], Awaitable[pb.SearchResponse]],
+    deadline: Deadline,
 ) -> AsyncGenerator[pb.BatchSearchResponse, None]:
-    """Each response as soon as it is there. Closing ends the searches under way. Raises `InvalidRequest`."""
+    """Each response as soon as it is there. What has to wait for its turn gets as much time as what goes first.
+
+    Closing ends the searches under way. Raises `InvalidRequest`.
+    """
     if not 1 <= len(requests) <= _MOST_REQUESTS:
         raise InvalidRequest.of("requests", f"holds {len(requests):,} searches; 1 to {_MOST_REQUESTS} are allowed")
     turns = asyncio.Semaphore(_AT_ONCE)
+    waiting = len(requests)
 
     async def run(place: int) -> pb.BatchSearchResponse:
+        nonlocal waiting
         async with turns:
+            share = deadline.within(deadline.remaining / -(-waiting // _AT_ONCE))
+            waiting -= 1
             try:
-                return pb.BatchSearchResponse(request_index=place, response=await search(requests[place]))
+                return pb.BatchSearchResponse(request_index=place, response=await search(requests[place], share))
             except TamisError as error:
                 return pb.BatchSearchResponse(request_index=place, failure=_failure(error))
             except Exception:

@@ -35,7 +35,8 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self._tamis = tamis
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:  # noqa: N802
-        collected = await _collected(self._retrieve(request, context))
+        tokens = PageTokens(request)
+        collected = await _collected(self._retrieve(request, context, tokens))
         end = collected.completed
         return pb.RetrieveResponse(
             hits=collected.written_hits(),
@@ -43,7 +44,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             unreachable=end.unreachable,
             usage=from_usage(end.usage),
             pipeline=end.pipeline,
-            next_page_token=PageTokens(request).token(end.next_offset),
+            next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
         )
@@ -65,7 +66,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         self, request: pb.BatchSearchRequest, context: Context
     ) -> AsyncIterator[pb.BatchSearchResponse]:
         deadline = self._deadline(context)
-        works = side_by_side(request.requests, lambda each: self._search_response(each, deadline))
+        works = side_by_side(request.requests, self._search_response, deadline)
         async with aclosing(works) as responses:
             async for response in responses:
                 yield response
@@ -89,13 +90,15 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     async def StreamSearch(  # noqa: N802
         self, request: pb.StreamSearchRequest, context: Context
     ) -> AsyncIterator[pb.StreamSearchResponse]:
-        writer = EventWriter(page_token=PageTokens(request).token)
-        async with aclosing(self._search(request, deadline_of(context, self._tamis.config.server))) as events:
+        tokens = PageTokens(request)
+        writer = EventWriter(page_token=tokens.token)
+        async with aclosing(self._search(request, self._deadline(context), tokens)) as events:
             async for event in events:
                 yield writer.response(event, pb.StreamSearchResponse)
 
     async def _search_response(self, request: pb.SearchRequest, deadline: Deadline) -> pb.SearchResponse:
-        collected = await _collected(self._search(request, deadline))
+        tokens = PageTokens(request)
+        collected = await _collected(self._search(request, deadline, tokens))
         end = collected.completed
         return pb.SearchResponse(
             hits=collected.written_hits(),
@@ -104,17 +107,19 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             unreachable=end.unreachable,
             usage=from_usage(end.usage),
             pipeline=end.pipeline,
-            next_page_token=PageTokens(request).token(end.next_offset),
+            next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
         )
 
-    def _search(self, request: SearchMessage, deadline: Deadline) -> AsyncGenerator[Event, None]:
-        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline))
+    def _search(self, request: SearchMessage, deadline: Deadline, tokens: PageTokens) -> AsyncGenerator[Event, None]:
+        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline), tokens)
         return self._tamis.search(search, deadline, request_id=request_id.get())
 
-    def _retrieve(self, request: pb.RetrieveRequest, context: Context) -> AsyncGenerator[Event, None]:
-        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline))
+    def _retrieve(
+        self, request: pb.RetrieveRequest, context: Context, tokens: PageTokens
+    ) -> AsyncGenerator[Event, None]:
+        search = to_search(request, self._tamis.pipelines.resolve(request.pipeline), tokens)
         return self._tamis.retrieve(search, self._deadline(context), request_id=request_id.get())
 
     def _rerank(

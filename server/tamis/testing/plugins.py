@@ -56,6 +56,7 @@ Behaviour = Literal[
     "unknown",
     "altered",
     "no_finish",
+    "repeats_the_question",
 ]
 
 
@@ -197,7 +198,7 @@ class UnfilteredRetriever(MemoryRetriever):
 class SpellingSettings(FakeSettings):
     """`spelling` is how it suggests, whatever its behaviour otherwise."""
 
-    spelling: Literal["ok", "raises", "never_returns"] = "ok"
+    spelling: Literal["ok", "raises", "never_returns", "no_text", "lone_surrogate"] = "ok"
 
 
 class SpellingRetriever(MemoryRetriever):
@@ -211,6 +212,10 @@ class SpellingRetriever(MemoryRetriever):
             raise RuntimeError(SECRET)
         if self.settings.spelling == "never_returns":
             await asyncio.Event().wait()
+        if self.settings.spelling == "no_text":
+            return None  # type: ignore[return-value]
+        if self.settings.spelling == "lone_surrogate":
+            return "\ud800"
         passages = self._indexes[query.collection].passages.values()
         known = sorted(set[str]().union(*(_words(each.full_text) for each in passages)))
         asked = query.text.split()
@@ -281,6 +286,9 @@ class QuotingGenerator(_Misbehaving, Generator):
     async def answer(self, query: Query, context: Sequence[Hit], *, call: Call) -> AsyncIterator[AnswerDelta]:
         try:
             await self._begin()
+            if self.settings.behaviour == "repeats_the_question":
+                yield AnswerDelta(query.text)
+                context = ()
             length = 0
             for place, hit in enumerate(context):
                 await self._work(call)

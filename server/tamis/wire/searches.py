@@ -6,8 +6,9 @@ import base64
 import binascii
 import hashlib
 import math
+import struct
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -37,18 +38,20 @@ MOST_RERANKED = 10_000
 _DEFAULT_PAGE, _MOST_PAGE = 10, 1_000
 _MOST_BOOSTS, _MOST_SORT_KEYS, _MOST_FACETS, _MOST_OVERRIDES, _MOST_LIKE = 20, 8, 20, 100, 20
 _LARGEST_WEIGHT = 10.0
+_PLACE = struct.Struct(">8sIq")
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _KINDS = {f"SCORE_KIND_{kind.name}": kind for kind in ScoreKind if kind is not ScoreKind.NONE}
 
 
-def to_search(message: SearchMessage, pipeline: Pipeline) -> Search:
-    """Raises `InvalidRequest` with the path of the first field that makes no sense."""
+def to_search(message: SearchMessage, pipeline: Pipeline, tokens: PageTokens) -> Search:
+    """`tokens` are those of the message. Raises `InvalidRequest` with the path of the first field to blame."""
     like = _like(message.like_document_ids)
     text = message.query if like and not message.query.strip() else query_text(message.query)
     filter = to_filter(message.filter) if message.HasField("filter") else None
     return Search(
         pipeline,
         Query(text, collection_id(message.collection), filter),
-        _presentation(message),
+        _presentation(message, tokens),
         _facet_specs(message.facet_specs),
         _overrides(message.stage_overrides),
         like,
@@ -68,7 +71,8 @@ def to_generation(message: pb.GenerateRequest, pipeline: Pipeline) -> Search:
 
 
 class PageTokens:
-    """The page tokens of one request. A token holds a place, and a digest of everything that must stay the same."""
+    """The page tokens of one request. A token holds a place, the instant from which ages are reckoned on all pages, and
+    a digest of everything that must stay the same."""
 
     def __init__(self, message: SearchMessage) -> None:
         same: Any = type(message)()
@@ -76,35 +80,42 @@ class PageTokens:
         same.ClearField("page_token")
         same.ClearField("page_size")
         self._digest = hashlib.blake2b(same.SerializeToString(deterministic=True), digest_size=8).digest()
+        self._token = message.page_token
+        self._first_seen = datetime.now(UTC)
 
     def token(self, offset: int | None) -> str:
         """A token for the page that begins at an offset; empty for none."""
-        return "" if offset is None else base64.urlsafe_b64encode(self._digest + offset.to_bytes(4, "big")).decode()
+        if offset is None:
+            return ""
+        place = _PLACE.pack(self._digest, offset, (self.place()[1] - _EPOCH) // _MICROSECOND)
+        return base64.urlsafe_b64encode(place).decode()
 
-    def offset(self, token: str) -> int:
-        """Where the page of a token begins. Raises `InvalidRequest` for one of another request."""
-        if not token:
-            return 0
+    def place(self) -> tuple[int, datetime]:
+        """Where the request's page begins, and the instant of the first page's request. Raises `InvalidRequest`."""
+        if not self._token:
+            return 0, self._first_seen
         try:
-            data = base64.b64decode(token, altchars=b"-_", validate=True)
-        except (binascii.Error, ValueError):
-            data = b""
-        if len(data) != 12:
-            raise InvalidRequest.of("page_token", "is not a token that this server made")
-        if data[:8] != self._digest:
+            data = base64.b64decode(self._token, altchars=b"-_", validate=True)
+            digest, offset, microseconds = _PLACE.unpack(data)
+            now = _EPOCH + microseconds * _MICROSECOND
+        except (binascii.Error, ValueError, OverflowError, struct.error):
+            raise InvalidRequest.of("page_token", "is not a token that this server made") from None
+        if digest != self._digest:
             raise InvalidRequest.of("page_token", "belongs to another request: only page_size may change between pages")
-        return int.from_bytes(data[8:], "big")
+        return offset, now
 
 
-def _presentation(message: SearchMessage) -> Presentation:
+def _presentation(message: SearchMessage, tokens: PageTokens) -> Presentation:
+    offset, now = tokens.place()
     return Presentation(
         limit=page_size(message.page_size, default=_DEFAULT_PAGE, most=_MOST_PAGE),
-        offset=PageTokens(message).offset(message.page_token),
+        offset=offset,
         document_limit=document_hit_limit(message.document_hit_limit),
         grouped=message.group_by_document,
         thresholds=_thresholds(message.score_thresholds),
         boosts=_boosts(message.boosts),
         sort_keys=_sort_keys(message.sort_keys),
+        now=now,
     )
 
 

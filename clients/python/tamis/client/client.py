@@ -86,11 +86,18 @@ class Client:
     def batch_search(
         self, requests: Sequence[search_service_pb2.SearchRequest], *, timeout: float | None = None
     ) -> Iterator[tuple[int, search_service_pb2.SearchResponse | search_service_pb2.SearchFailure]]:
-        """Several searches side by side: the place of each among the requests and what became of it, as it is done."""
+        """Several searches side by side: the place of each among the requests and what became of it, as it is done.
+
+        Closing the iterator, or leaving it to be collected, cancels what still runs.
+        """
         request = search_service_pb2.BatchSearchRequest(requests=requests)
         with typed_errors():
-            for each in self.search.BatchSearch(request, timeout=timeout):
-                yield each.request_index, each.response if each.HasField("response") else each.failure
+            call = self.search.BatchSearch(request, timeout=timeout)
+            try:
+                for each in call:
+                    yield each.request_index, each.response if each.HasField("response") else each.failure
+            finally:
+                call.cancel()
 
     def write(
         self, collection: str, documents: Iterable[passage_pb2.Document], *, batch_size: int = 64
