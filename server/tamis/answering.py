@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tamis.cascade import Cascade
 from tamis.events import StageOutcome, StageReason, StageReport
 from tamis.generator import AnswerDelta
+from tamis.locators import located
 from tamis.model import Citation, FinishReason, Hit, Passage
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
@@ -80,7 +81,7 @@ class Answering:
         kept = tuple(each for each in delta.citations if _resolves(each, passages, length))
         if len(kept) < len(delta.citations):
             run.call.note("citation that does not resolve dropped")
-        return AnswerDelta(delta.text, kept)
+        return AnswerDelta(delta.text, tuple(_placed(each, passages[each.passage_id]) for each in kept))
 
 
 def _resolves(citation: Citation, passages: dict[str, Passage], length: int) -> bool:
@@ -94,6 +95,10 @@ def _resolves(citation: Citation, passages: dict[str, Passage], length: int) -> 
         and passage.span.start <= citation.document_span.start
         and citation.document_span.end <= passage.span.end
     )
+
+
+def _placed(citation: Citation, passage: Passage) -> Citation:
+    return replace(citation, locator=located(passage, citation.document_span))
 
 
 def _finish(run: StageRun, finish: FinishReason | None, length: int) -> FinishReason:
