@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from tamis.errors import ConfigurationError
 from tamis.fusion import FusionSettings
 
-__all__ = ["Config", "PipelineConfig", "PluginConfig", "ServerConfig", "default_text", "load", "parse"]
+__all__ = ["Config", "IngestConfig", "PipelineConfig", "PluginConfig", "ServerConfig", "default_text", "load", "parse"]
 
 FILE_NAME = "tamis.toml"
 NAME = r"[a-z][a-z0-9_-]{0,62}"
@@ -47,6 +47,12 @@ class ServerConfig(_Section):
         return value
 
 
+class IngestConfig(_Section):
+    """The table `[ingest]`. `chunker` names a configured model that divides documents into passages."""
+
+    chunker: str = ""
+
+
 class PluginConfig(BaseModel):
     """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself."""
 
@@ -73,6 +79,7 @@ class Config(_Section):
     """The whole file."""
 
     server: ServerConfig = ServerConfig()
+    ingest: IngestConfig = IngestConfig()
     models: dict[str, PluginConfig] = {}
     stages: dict[str, PluginConfig] = {}
     pipelines: dict[str, PipelineConfig] = {}

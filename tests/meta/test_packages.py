@@ -17,10 +17,11 @@ import tamis_extractive
 import tamis_llm
 import tamis_openai
 import tamis_qdrant
+import tamis_readers
 import tamis_tantivy
 import tamis_transformers
 
-PLUGINS = (tamis_extractive, tamis_llm, tamis_openai, tamis_qdrant, tamis_tantivy, tamis_transformers)
+PLUGINS = (tamis_extractive, tamis_llm, tamis_openai, tamis_qdrant, tamis_readers, tamis_tantivy, tamis_transformers)
 ENGINES = (
     "torch",
     "transformers",
@@ -30,6 +31,10 @@ ENGINES = (
     "snowballstemmer",
     "cachetools",
     "openai",
+    "pypdfium2",
+    "docx",
+    "selectolax",
+    "charset_normalizer",
 )
 _SCRIPTS = {"tamis_qdrant.worker"}
 
