@@ -12,12 +12,63 @@ from tamis_readers.text_files import TextFileReader
 __all__ = ["HtmlReader"]
 
 _LEFT_OUT = frozenset(
-    "script style noscript template nav head svg math canvas iframe object embed audio video select button textarea "
-    "input dialog datalist map".split()
+    [
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "nav",
+        "head",
+        "svg",
+        "math",
+        "canvas",
+        "iframe",
+        "object",
+        "embed",
+        "audio",
+        "video",
+        "select",
+        "button",
+        "textarea",
+        "input",
+        "dialog",
+        "datalist",
+        "map",
+    ]
 )
 _BLOCKS = frozenset(
-    "address article aside blockquote body caption details dd div dl dt fieldset figcaption figure footer form header "
-    "hr html legend main ol p section summary table tbody tfoot thead ul".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "caption",
+        "details",
+        "dd",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "header",
+        "hr",
+        "html",
+        "legend",
+        "main",
+        "ol",
+        "p",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "ul",
+    ]
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _ROLES = frozenset(("navigation", "search", "banner", "contentinfo"))
@@ -109,7 +160,8 @@ class _Page:
         elif tag == "br":
             self._gap, self._space = max(self._gap, 1), False
         elif tag in _BLOCKS:
-            self._break(1 if tag in ("dd", "dt", "ul", "ol") and self._lists else 2)
+            if not self._prefix:  # what begins an item or a row stands beside its mark
+                self._break(1 if tag in ("dd", "dt", "ul", "ol") and self._lists else 2)
             if tag in ("ul", "ol"):
                 self._lists.append(0 if tag == "ol" else None)
 

@@ -67,8 +67,6 @@ class CsvReader(Reader):
                 number = rows.line_num + 1
         except csv.Error as error:
             yield Unreadable(path, f"is not CSV from here on: {error}", rows.line_num)
-        if rows.line_num < 2:
-            yield Unreadable(path, "has no rows below the names of its columns" if text.strip() else "is empty")
 
 
 def _dialect(text: str, suffix: str) -> type[csv.Dialect] | csv.Dialect:

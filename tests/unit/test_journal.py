@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
-from tamis.ingest.passages import split
+from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
+CHUNKER = SentencesChunker(SentencesChunker.Settings())
 BATCHES = st.lists(
     st.lists(st.one_of(documents(), st.sampled_from("abc")), min_size=1, max_size=4), min_size=1, max_size=5
 )
@@ -34,7 +35,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 def _upsert(document: Document) -> Upsert:
-    return Upsert(document, split(document))
+    return Upsert(document, tuple(CHUNKER.chunk(document)))
 
 
 async def _replayed(journal: Journal, after: int = 0, limit: int = 512) -> tuple[dict[str, tuple[Passage, ...]], int]:
@@ -73,7 +74,7 @@ async def test_whoever_replays_the_journal_ends_with_what_was_written(
         held, upto = await _replayed(journal, limit=limit)
         assert upto == (await journal.collection("docs")).last_sequence
         assert {key: [each.text for each in passages] for key, passages in held.items()} == {
-            key: texts for key, each in expected.items() if (texts := [part.text for part in split(each)])
+            key: texts for key, each in expected.items() if (texts := [part.text for part in CHUNKER.chunk(each)])
         }
         kept = await journal.documents("docs", limit=100)
         assert [each.id for each in kept] == sorted(expected)

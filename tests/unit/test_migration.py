@@ -32,7 +32,14 @@ PRAGMA user_version=1;
 OLD = Passage("d#0", "d", 1, "Some text.", "Title", "Head", Span(0, 10), {"year": 2019})
 NEW = Document("n", "One.\fTwo.", landmarks=(PageBreak(0, 1), Heading(0, "One", 2), PageBreak(5, 2)))
 PLACED = Passage(
-    "n#0", "n", 2, "One.\fTwo.", heading="One", span=Span(0, 9), heading_path=("Part", "One"), locator=Locator(1, 2, 1, 1)
+    "n#0",
+    "n",
+    2,
+    "One.\fTwo.",
+    heading="One",
+    span=Span(0, 9),
+    heading_path=("Part", "One"),
+    locator=Locator(1, 2, 1, 1),
 )
 
 

@@ -34,7 +34,9 @@ def index(
     exclude: Annotated[list[str] | None, typer.Option(help="No files or folders that match one of these.")] = None,
     name: Annotated[str, typer.Option(help="What a single folder is called in ids, instead of by its own name.")] = "",
     moved: Annotated[bool, typer.Option("--moved", help="Take over the documents of a folder that was moved.")] = False,
-    remove: Annotated[bool, typer.Option("--delete/--no-delete", help="Remove documents of files that are gone.")] = True,
+    remove: Annotated[
+        bool, typer.Option("--delete/--no-delete", help="Remove documents of files that are gone.")
+    ] = True,
     watching: Annotated[bool, typer.Option("--watch", help="Go on, following every change.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until everything can be found.")] = True,

@@ -132,8 +132,7 @@ class IndexRun:
         """Runs on a thread of the channel, which would swallow an error: it is kept for `run`."""
         task = progress.add_task("files read", total=len(wanted))
         jobs = (
-            Job(each.found.path, each.found.name, each.reader.target, each.found.packed_suffix, each)
-            for each in wanted
+            Job(each.found.path, each.found.name, each.reader.target, each.found.packed_suffix, each) for each in wanted
         )
         try:
             for file, documents in self._workers.read(jobs):

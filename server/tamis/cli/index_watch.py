@@ -59,9 +59,7 @@ def watch(roots: Sequence[Root], run: Callable[[Sequence[Path] | None], None], s
             _tried(run, sorted({Path(path) for _, path in found}), stop)
 
 
-def _tried(
-    run: Callable[[Sequence[Path] | None], None], paths: Sequence[Path] | None, stop: threading.Event
-) -> None:
+def _tried(run: Callable[[Sequence[Path] | None], None], paths: Sequence[Path] | None, stop: threading.Event) -> None:
     pause = 0.5
     while not stop.is_set():
         try:

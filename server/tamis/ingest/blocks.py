@@ -46,18 +46,20 @@ def blocks(text: str, start: int = 0, end: int | None = None) -> Iterator[Block]
     """
     position, end = start, len(text) if end is None else end
     unclosed: set[str] = set()
+    stop = position
     while (found := _SOMETHING.search(text, position, end)) is not None:
         begin = text.rfind("\n", position, found.start()) + 1 or position
-        blank = _BLANK.search(text, found.end(), end)
-        stop = blank.start() if blank else end
+        if found.end() > stop:  # else the empty line found before still is the next one
+            blank = _BLANK.search(text, found.end(), end)
+            stop = blank.start() if blank else end
         fence = _fence(text, begin, stop, end, unclosed)
         if fence is None:
             yield from _block(text, begin, stop)
+            position = stop
         else:
             yield from _block(text, begin, fence[0])
             yield from _block(text, *fence, Kind.CODE)
-            stop = fence[1]
-        position = stop
+            position = fence[1]
 
 
 def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -72,7 +74,7 @@ def sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _fence(text: str, start: int, stop: int, end: int, unclosed: set[str]) -> tuple[int, int] | None:
     for opened in _FENCE.finditer(text, start, stop):
         mark = opened[1]
-        if mark in unclosed:
+        if mark in unclosed or (mark == "~~~" and opened.start() > start):  # there it underlines a heading
             continue
         closed = _CLOSED[mark].search(text, min(end, opened.end()), end)
         if closed is not None:

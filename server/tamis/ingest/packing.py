@@ -25,7 +25,9 @@ class _Atom:
     is_sentence: bool
 
 
-def packed(text: str, start: int, end: int, counts: TokenCounts, budget: int, overlap: int) -> Iterator[tuple[int, int]]:
+def packed(
+    text: str, start: int, end: int, counts: TokenCounts, budget: int, overlap: int
+) -> Iterator[tuple[int, int]]:
     """Stretches that cost at most `budget`, in order, none ending inside an atom; each begins with up to `overlap`
     tokens of whole sentences that ended the one before it.
 

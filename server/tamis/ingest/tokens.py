@@ -36,9 +36,9 @@ class TokenCounts:
             self.starts.extend(offset + start for start, _ in tokenizer.token_offsets(part))
 
     def cost(self, start: int, end: int) -> int:
-        """What a stretch counts: its tokens, and no less than one for twelve characters."""
+        """What a stretch counts: its tokens, and no less than one for every twelve characters begun."""
         tokens = bisect_left(self.starts, end) - bisect_left(self.starts, start)
-        return max(tokens, (end - start) // _LONGEST)
+        return max(tokens, -(-(end - start) // _LONGEST))
 
     def reach(self, start: int, end: int, budget: int) -> int:
         """How far a stretch that begins at `start` and ends at `end` or before may go to cost `budget`."""

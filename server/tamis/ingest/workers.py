@@ -98,9 +98,7 @@ class Workers:
         while waiting:
             yield self._outcome(*waiting.popleft())
 
-    def _outcome(
-        self, job: Job[T], future: Future[Path | Unreadable]
-    ) -> tuple[T, Iterator[Document | Unreadable]]:
+    def _outcome(self, job: Job[T], future: Future[Path | Unreadable]) -> tuple[T, Iterator[Document | Unreadable]]:
         found = future.result()
         return job.subject, iter((found,)) if isinstance(found, Unreadable) else unpacked(found, job.path)
 
