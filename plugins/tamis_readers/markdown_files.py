@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -53,7 +54,7 @@ def _outlined(text: str, hidden: int) -> Outline:
     parser.core.ruler.enableOnly(["normalize", "block"])
     tokens = parser.parse("".join(shown), environment)
     outline, line = Outline(), 0
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    for token, inline in itertools.pairwise(tokens):
         if token.type == "heading_open" and token.map:
             outline.add("".join(lines[line : token.map[0]]))
             line = token.map[0]

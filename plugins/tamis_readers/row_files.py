@@ -42,8 +42,8 @@ class JsonLinesReader(Reader):
 class CsvReader(Reader):
     """A document for every row after the first, which names the columns. The separator is found out.
 
-    The columns `text`, `content` or `body`, `title` and `id` are what they say; every other one is metadata, as a number
-    where it is written like one. Where no column is the text, all of them are, as `column: value` lines.
+    The columns `text`, `content` or `body`, `title` and `id` are what they say; every other one is metadata, as a
+    number where it is written like one. Where no column is the text, all of them are, as `column: value` lines.
     """
 
     suffixes = (".csv", ".tsv")
@@ -82,7 +82,7 @@ def _dialect(text: str, suffix: str) -> type[csv.Dialect] | csv.Dialect:
 
 
 def _row(fields: Mapping[str, str], fallback_id: str, line: int) -> Document:
-    known = {key.lower(): key for key in reversed(fields)}
+    known = {key.lower(): key for key in reversed(list(fields))}
     text_key = next((known[each] for each in _TEXT_COLUMNS if each in known), None)
     title_key, id_key = known.get("title"), known.get("id", known.get("_id"))
     text = fields[text_key] if text_key else "\n".join(f"{key}: {each}" for key, each in fields.items() if each.strip())

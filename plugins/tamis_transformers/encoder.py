@@ -68,7 +68,7 @@ class Encoder:
         return int(self._offsets.num_special_tokens_to_add(False))
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Character ranges of all tokens of a text of any length, special ones left out. Safe to call from any thread."""
+        """Character ranges of all tokens of a text, however long, special ones left out. Safe from any thread."""
         found: list[tuple[int, int]] = []
         for begin, part in windows(text):
             ranges = self._offsets.encode(part, add_special_tokens=False).offsets

@@ -8,6 +8,7 @@ import pytest
 
 from tamis.config import Config, default_text, load, parse
 from tamis.errors import ConfigurationError
+from tamis.service import Tamis
 
 
 def _error(text: str) -> ConfigurationError:
@@ -84,3 +85,16 @@ def test_overriding_the_server_is_checked_like_the_file() -> None:
     assert parse("").with_server(listen="127.0.0.1:0").server.listen == "127.0.0.1:0"
     with pytest.raises(ConfigurationError, match="loopback"):
         parse("").with_server(listen="8.8.8.8:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[ingest]\nchunker = "chunk"\n[models.chunks]\nplugin = "sentences"\n', "configured chunkers: chunks"),
+        ('[ingest]\nchunker = "bm25"\n[stages.bm25]\nplugin = "tantivy"\n', "not a Chunker"),
+    ],
+)
+def test_a_chunker_that_is_none_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Tamis(parse(text))
+    assert caught.value.line == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ def test_by_estimate_no_passage_is_longer_than_the_limit_either(text: str) -> No
 @given(SENTENCES)
 def test_neighbours_share_whole_sentences_and_no_more_than_the_overlap(text: str) -> None:
     passages = chunk(text)
-    for one, other in zip(passages, passages[1:], strict=False):
+    for one, other in itertools.pairwise(passages):
         if other.span.start < one.span.end:
             shared = Span(other.span.start, one.span.end).of(text)
             assert shared.endswith(".")
@@ -58,7 +60,7 @@ def test_sentences_overlap_where_they_are_short_enough() -> None:
     text = " ".join(f"This is the sentence number {number}." for number in range(30))
     passages = chunk(text)
     assert len(passages) > 3
-    assert all(other.span.start < one.span.end for one, other in zip(passages, passages[1:], strict=False))
+    assert all(other.span.start < one.span.end for one, other in itertools.pairwise(passages))
 
 
 def test_a_title_longer_than_a_passage_leaves_some_text_to_each() -> None:

@@ -131,12 +131,14 @@ def test_a_reader_that_is_not_there_is_told_so(tmp_path: Path) -> None:
 
 def test_closing_ends_what_is_being_read_and_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     marker = tmp_path / "pid"
-    body = f"open({str(marker)!r}, 'w').write(f'{{os.getpid()}} {{os.getppid()}}'); os.mkfifo({str(tmp_path / 'in')!r}); open({str(tmp_path / 'in')!r}).read()"
+    pipe = tmp_path / "in"
+    body = f"open({str(marker)!r}, 'w').write(f'{{os.getpid()}} {{os.getppid()}}'); "
+    body += f"os.mkfifo({str(pipe)!r}); open({str(pipe)!r}).read()"
     target = _installed(tmp_path, monkeypatch, body)
     (tmp_path / "a.odd").write_text("Text.")
     workers = Workers(LIMITS, 1)
     future = workers._threads.submit(workers._read_one, Job(tmp_path / "a.odd", "a", target, "", 0))
-    while not (tmp_path / "in").exists() and not future.done():
+    while not pipe.exists() and not future.done():
         os.sched_yield()
     folder = workers._folder
     workers.close()

@@ -125,7 +125,8 @@ def test_what_stands_before_markdown_gives_the_title_and_no_heading(tmp_path: Pa
 
 
 def test_titles_of_restructured_text_have_levels_by_their_appearance(tmp_path: Path) -> None:
-    text = "=====\nTools\n=====\n\nSieves\n------\n\nText::\n\n    Code\n    ====\n\nCare\n~~~~\n\nPans\n------\n\n----\n\nend"
+    text = "=====\nTools\n=====\n\nSieves\n------\n\nText::\n\n    Code\n    ====\n\n"
+    text += "Care\n~~~~\n\nPans\n------\n\n----\n\nend"
     document = only(read(RstReader, tmp_path, "a.rst", text))
     assert (document.text, document.title) == (text, "Tools")
     assert headings(document) == [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -92,11 +93,8 @@ def _watch(plan: Plan, client: Client, workers: Workers, json: bool) -> None:
     def run(only: Sequence[Path] | None) -> None:
         _pass(plan, client, workers, only, json)
 
-    with stoppable() as stop:
-        try:
-            watch(plan.roots, run, stop)
-        except KeyboardInterrupt:
-            pass
+    with stoppable() as stop, contextlib.suppress(KeyboardInterrupt):
+        watch(plan.roots, run, stop)
     if not json:
         console.print("stopped", style="dim")
 

@@ -63,7 +63,8 @@ def _tried(run: Callable[[Sequence[Path] | None], None], paths: Sequence[Path] |
     pause = 0.5
     while not stop.is_set():
         try:
-            return run(paths)
+            run(paths)
+            return
         except CallError as error:
             if error.code not in _PASSING:
                 raise

@@ -45,7 +45,7 @@ class SentencesChunker(Chunker):
         self._settings = settings
 
     async def open(self) -> None:
-        """Raises `ConfigurationError` for passages that the embedder could not read, or whose tokens it cannot count."""
+        """Raises `ConfigurationError` for passages that the embedder could not read, or could not count."""
         embedder, wanted = self._settings.embedder, self._settings.max_tokens
         if embedder is None:
             return

@@ -15,16 +15,13 @@ from tamis.testing.contract.component import ComponentContract, law
 
 __all__ = ["ChunkerContract"]
 
+_PARTS = ["word " * 50, "A sentence of six small words. ", "x" * 1_000, "\n\n", "# Head\n\n", "Title\n=====\n\n"]
+_PARTS += ["é" * 500, "漢字の文。", "```\ncode = 1\n\nmore\n```\n", "| a | b |\n", "- item\n", "\f"]
 TEXTS = st.one_of(
     st.text(st.sampled_from("ab .\n#=-é𝄞\t |`"), max_size=300),
-    st.lists(
-        st.sampled_from(
-            ["word " * 50, "A sentence of six small words. ", "x" * 1_000, "\n\n", "# Head\n\n", "Title\n=====\n\n", "é" * 500,
-             "漢字の文。", "```\ncode = 1\n\nmore\n```\n", "| a | b |\n", "- item\n", "\f"]
-        ),
-        max_size=30,
-    ).map("".join),
-)  # fmt: skip
+    st.lists(st.sampled_from(_PARTS), max_size=30).map("".join),
+)
+"""Texts of all kinds of parts."""
 
 
 class ChunkerContract(ComponentContract):

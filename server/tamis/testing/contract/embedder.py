@@ -118,12 +118,13 @@ class EmbedderContract(ComponentContract):
         assert self.plugin.extra_tokens >= 0
 
     def test_tokens_are_found_on_many_threads_while_texts_are_read(self) -> None:
-        if not isinstance(self.plugin, Tokenizes):
+        plugin = self.plugin
+        if not isinstance(plugin, Tokenizes):
             pytest.skip("does not say where its tokens are")
         text = " ".join(TEXTS) * 200
-        expected = self.plugin.token_offsets(text)
+        expected = plugin.token_offsets(text)
         with ThreadPoolExecutor(4) as threads:
-            found = [threads.submit(self.plugin.token_offsets, text) for _ in range(12)]
+            found = [threads.submit(plugin.token_offsets, text) for _ in range(12)]
             self.loop.run(self.plugin.embed([text] * 4, kind=TextKind.PASSAGE, call=Call()))
             assert all(each.result() == expected for each in found)
 
