@@ -115,6 +115,13 @@ class SentenceTransformersEmbedder(Embedder):
             yield position, encoded
 
     @property
+    def extra_tokens(self) -> int:
+        return self._encoder.special_token_count + len(self._encoder.offsets(self._settings.passage_prefix))
+
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        return self._encoder.offsets(text)
+
+    @property
     def _encoder(self) -> Encoder:
         if self._loaded is None:
             raise RuntimeError("the embedder is not open")

@@ -6,13 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tokenizers
 import torch
 from transformers import AutoModel
 
 from tamis.errors import ConfigurationError
 from tamis.models import Float32Array
+from tamis.windows import windows
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import dtype as dtype_of
 from tamis_transformers.checkpoint import json_of, model_of, tokenizer_of
@@ -52,6 +55,7 @@ class Encoder:
         )
         self.dimensions = int(self._model.config.hidden_size)
         self.max_tokens = max_tokens_of(path, self._model, max_tokens)
+        self._offsets = _counting(self.tokenizer)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
         self.fingerprint = _fingerprint(path, self.max_tokens)
 
@@ -59,6 +63,19 @@ class Encoder:
         """Token ids with special tokens, cut at `max_tokens`."""
         found = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens, padding=False)
         return [tuple(ids) for ids in found["input_ids"]]
+
+    @property
+    def special_token_count(self) -> int:
+        """How many special tokens are added to a text."""
+        return int(self._offsets.num_special_tokens_to_add(False))
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Character ranges of all tokens of a text, however long, special ones left out. Safe from any thread."""
+        found: list[tuple[int, int]] = []
+        for begin, part in windows(text):
+            ranges = self._offsets.encode(part, add_special_tokens=False).offsets
+            found.extend((begin + start, begin + end) for start, end in ranges)
+        return found
 
     @torch.inference_mode()
     def encode(self, jobs: Sequence[Job]) -> list[Encoded]:
@@ -84,6 +101,14 @@ class Encoder:
         keep = mask.bool() & ~torch.isin(ids, self._special.to(ids.device))
         vectors = torch.nn.functional.normalize(hidden[keep], dim=1)
         return np.ascontiguousarray(vectors.cpu().numpy(), dtype=np.float32)
+
+
+def _counting(tokenizer: Any) -> Any:
+    """A copy that cuts nothing: calls of the tokenizer itself change how it cuts, under the feet of other threads."""
+    copy = tokenizers.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
 
 
 def _check_pooling(path: Path) -> None:

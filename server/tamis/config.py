@@ -19,6 +19,7 @@ from tamis.fusion import FusionSettings
 __all__ = [
     "PRESETS",
     "Config",
+    "IngestConfig",
     "PipelineConfig",
     "PluginConfig",
     "ServerConfig",
@@ -60,6 +61,12 @@ class ServerConfig(_Section):
         return value
 
 
+class IngestConfig(_Section):
+    """The table `[ingest]`. `chunker` names a configured model that divides documents into passages."""
+
+    chunker: str = ""
+
+
 class PluginConfig(BaseModel):
     """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself."""
 
@@ -86,6 +93,7 @@ class Config(_Section):
     """The whole file."""
 
     server: ServerConfig = ServerConfig()
+    ingest: IngestConfig = IngestConfig()
     models: dict[str, PluginConfig] = {}
     stages: dict[str, PluginConfig] = {}
     pipelines: dict[str, PipelineConfig] = {}

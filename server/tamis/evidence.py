@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tamis.locators import located
 from tamis.model import Citation, Hit, Passage, Span
 
 __all__ = ["Evidence"]
@@ -25,7 +26,7 @@ class Evidence:
         """The citation, if it points into the first `length` bytes of the answer and into a passage of the context.
 
         One into a merged passage becomes one into the part that has all of its span, or one into each of the fewest
-        parts that have it together. None when it does not resolve.
+        parts that have it together. Each says on which pages and lines it stands. None when it does not resolve.
         """
         passage = self._read.get(citation.passage_id)
         if passage is None or citation.answer_span.end > length or not _is_within(citation, passage):
@@ -37,7 +38,9 @@ class Evidence:
                 return ()
             best = max(holding, key=lambda each: (min(each.span.end, rest.end), each.id == passage.id))
             end = min(best.span.end, rest.end)
-            found.append(replace(citation, passage_id=best.id, document_span=Span(rest.start, end)))
+            cited = Span(rest.start, end)
+            place = located(best, cited)
+            found.append(replace(citation, passage_id=best.id, document_span=cited, locator=place))
             rest = Span(end, rest.end)
         return found
 

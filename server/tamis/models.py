@@ -100,6 +100,11 @@ class EmbedsTokens(Protocol):
 class Tokenizes(Protocol):
     """A model that can say where its tokens are, so that passages can be cut to what it reads."""
 
+    @property
+    def extra_tokens(self) -> int:
+        """How many tokens it adds to every passage it reads: special ones, and those of a prefix."""
+        ...
+
     def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
         """Half-open character ranges of the tokens of `text`, in order, special tokens and prefixes left out.
 

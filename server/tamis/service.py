@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import structlog
 
+from tamis.chunking import Chunker
+from tamis.component import Component
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
 from tamis.indexes import Indexes, IndexState
-from tamis.ingest.passages import split
+from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Collection, Delete, Journal, Upsert, Written
 from tamis.languages import known_language
 from tamis.model import Document, Passage
@@ -32,6 +34,7 @@ __all__ = ["Tamis"]
 
 T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
+_CHUNKING_THREADS = 2
 _PATIENCE = 5.0  # seconds that the stage loop may take to answer at the end
 
 
@@ -45,7 +48,9 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self._loop = StageLoop()
+        self._chunker = _chunker(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
+        self._chunking = ThreadPoolExecutor(_CHUNKING_THREADS, thread_name_prefix="tamis-chunk")
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
@@ -84,6 +89,7 @@ class Tamis:
             _LOG.error("a plugin blocks the stages; they are not closed")
         await self._at_work(lambda: self._loop.close(patience=_PATIENCE if alive else 0.0))
         self._work.shutdown(wait=True, cancel_futures=True)
+        self._chunking.shutdown(wait=True, cancel_futures=True)
         await self._journal.close()
 
     async def plugins(self) -> list[Inspected]:
@@ -211,7 +217,8 @@ class Tamis:
         return await asyncio.shield(task)
 
     async def _split(self, documents: Sequence[Document]) -> list[tuple[Passage, ...]]:
-        return await self._at_work(lambda: [split(each) for each in documents])
+        work = lambda: [tuple(self._chunker.chunk(each)) for each in documents]  # noqa: E731
+        return await asyncio.get_running_loop().run_in_executor(self._chunking, work)
 
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
@@ -221,3 +228,19 @@ class Tamis:
         while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
             found.extend(page)
         return found
+
+
+def _chunker(config: Config, components: Mapping[str, Component]) -> Chunker:
+    """The configured one; without one, sentences by estimated tokens. Raises `ConfigurationError`."""
+    name = config.ingest.chunker
+    if not name:
+        return SentencesChunker(SentencesChunker.Settings())
+    if name not in components:
+        names = ", ".join(sorted(key for key, each in components.items() if isinstance(each, Chunker))) or "none"
+        message = f"[ingest] chunker names {name!r}, which is not configured; configured chunkers: {names}"
+        raise config.error(message, "ingest", "chunker")
+    found = components[name]
+    if not isinstance(found, Chunker):
+        message = f"[ingest] chunker names {name!r}, which is a {type(found).__name__}, not a Chunker"
+        raise config.error(message, "ingest", "chunker")
+    return found

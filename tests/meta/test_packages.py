@@ -19,6 +19,7 @@ import tamis_extractive
 import tamis_llm
 import tamis_openai
 import tamis_qdrant
+import tamis_readers
 import tamis_tantivy
 import tamis_transformers
 
@@ -29,6 +30,7 @@ PLUGINS = (
     tamis_llm,
     tamis_openai,
     tamis_qdrant,
+    tamis_readers,
     tamis_tantivy,
     tamis_transformers,
 )
@@ -42,6 +44,10 @@ ENGINES = (
     "cachetools",
     "openai",
     "anthropic",
+    "pypdfium2",
+    "docx",
+    "selectolax",
+    "charset_normalizer",
 )
 _SCRIPTS = {"tamis_qdrant.embedded.worker"}
 

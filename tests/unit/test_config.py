@@ -8,6 +8,7 @@ import pytest
 
 from tamis.config import Config, load, parse, preset_text
 from tamis.errors import ConfigurationError
+from tamis.service import Tamis
 
 
 def _error(text: str) -> ConfigurationError:
@@ -27,7 +28,7 @@ def _error(text: str) -> ConfigurationError:
         ('[server]\nlisten = "localhost"\n', 2, 1, "HOST:PORT"),
         ('[server]\nlisten = "127.0.0.1:70000"\n', 2, 1, "HOST:PORT"),
         ("[server]\ndefault_deadline = 0\n", 2, 1, "greater than 0"),
-        ("[serve]\n", 1, 2, "unknown key 'serve'; allowed here: models, pipelines, server, stages"),
+        ("[serve]\n", 1, 2, "unknown key 'serve'; allowed here: ingest, models, pipelines, server, stages"),
         ("[stages.bm25]\n", 1, 2, "stages.bm25.plugin"),
         ('[pipelines.a]\nexpression = "x"\nfusion = { kind = "sum" }\n', 3, 1, "pipelines.a.fusion.kind"),
         ('[pipelines.a]\nexpression = "x"\n[pipelines.a.fusion]\nkk = 3\n', 4, 1, "allowed here: k, kind, weights"),
@@ -84,3 +85,16 @@ def test_overriding_the_server_is_checked_like_the_file() -> None:
     assert parse("").with_server(listen="127.0.0.1:0").server.listen == "127.0.0.1:0"
     with pytest.raises(ConfigurationError, match="loopback"):
         parse("").with_server(listen="8.8.8.8:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[ingest]\nchunker = "chunk"\n[models.chunks]\nplugin = "sentences"\n', "configured chunkers: chunks"),
+        ('[ingest]\nchunker = "bm25"\n[stages.bm25]\nplugin = "tantivy"\n', "not a Chunker"),
+    ],
+)
+def test_a_chunker_that_is_none_is_refused_with_its_place(text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Tamis(parse(text))
+    assert caught.value.line == 2

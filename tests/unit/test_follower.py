@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from tamis.errors import NotFound
-from tamis.ingest.passages import split
+from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Delete, Follower, Journal, Upsert
 from tamis.model import Change, Document
+
+CHUNKER = SentencesChunker(SentencesChunker.Settings())
 
 
 class MemoryIndex:
@@ -61,7 +63,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 async def _write(journal: Journal, *ids: str) -> int:
     found = [Document(each, f"text of {each}") for each in ids]
-    return (await journal.write("docs", [Upsert(each, split(each)) for each in found])).sequence
+    return (await journal.write("docs", [Upsert(each, tuple(CHUNKER.chunk(each))) for each in found])).sequence
 
 
 async def test_a_follower_catches_up_and_then_follows(journal: Journal) -> None:

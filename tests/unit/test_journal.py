@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
-from tamis.ingest.passages import split
+from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written, store
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
+CHUNKER = SentencesChunker(SentencesChunker.Settings())
 BATCHES = st.lists(
     st.lists(st.one_of(documents(), st.sampled_from("abc")), min_size=1, max_size=4), min_size=1, max_size=5
 )
@@ -34,7 +35,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 def _upsert(document: Document) -> Upsert:
-    return Upsert(document, split(document))
+    return Upsert(document, tuple(CHUNKER.chunk(document)))
 
 
 async def _replayed(journal: Journal, after: int = 0, limit: int = 512) -> tuple[dict[str, tuple[Passage, ...]], int]:
@@ -73,7 +74,7 @@ async def test_whoever_replays_the_journal_ends_with_what_was_written(
         held, upto = await _replayed(journal, limit=limit)
         assert upto == (await journal.collection("docs")).last_sequence
         assert {key: [each.text for each in passages] for key, passages in held.items()} == {
-            key: texts for key, each in expected.items() if (texts := [part.text for part in split(each)])
+            key: texts for key, each in expected.items() if (texts := [part.text for part in CHUNKER.chunk(each)])
         }
         kept = await journal.documents("docs", limit=100)
         assert [each.id for each in kept] == sorted(expected)
@@ -228,7 +229,7 @@ async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Jour
 async def test_a_journal_of_the_first_schema_keeps_its_collections_and_learns_languages(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(path)) as file:
-        file.executescript(f"{store._SCHEMA}PRAGMA user_version=1;")
+        file.executescript(f"{store._TABLES}PRAGMA user_version=1;")
         row = ("old", "abc", "2026-01-02T03:04:05+00:00")
         file.execute("INSERT INTO collections (id, incarnation, create_time) VALUES (?, ?, ?)", row)
         file.commit()

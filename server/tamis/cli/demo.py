@@ -15,9 +15,9 @@ import typer
 from rich.rule import Rule
 from rich.text import Text
 
-from tamis.cli.index import Outcome, write
 from tamis.cli.output import ExitCode, console, fail, failures
 from tamis.cli.search import show
+from tamis.cli.writing import Outcome, bars, wait, write
 from tamis.client import Client
 from tamis.ingest.pydocs import python_documentation
 from tamis.wire.passages import from_document
@@ -45,7 +45,9 @@ def demo(
     with failures(), _server(directory) as address, Client(address) as client:
         console.print(f"A server listens on [bold]{address}[/bold].", highlight=False)
         outcome = Outcome()
-        write(client, _COLLECTION, map(from_document, python_documentation()), outcome, wait=True, quiet=False)
+        with bars(quiet=False) as progress:
+            write(client, _COLLECTION, map(from_document, python_documentation()), outcome, progress)
+            wait(client, _COLLECTION, outcome.sequence, progress)
         count = outcome.written_count + outcome.unchanged_count
         console.print(
             f"{count:,} documents: {outcome.written_count:,} indexed, {outcome.unchanged_count:,} already known.",

@@ -2,179 +2,147 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import grpc
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from tamis.cli.index_run import Clash, IndexRun, Plan
+from tamis.cli.index_watch import stoppable, watch
 from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Language
-from tamis.cli.output import ExitCode, console, failures, print_json
-from tamis.client import CallError, Client
-from tamis.client.errors import typed_errors
-from tamis.errors import InvalidRequest
-from tamis.ingest.readers import READERS, Unreadable, files, read
-from tamis.model import Document
-from tamis.v1 import index_service_pb2 as pb
-from tamis.v1 import passage_pb2
-from tamis.wire.passages import from_document, to_documents
+from tamis.cli.output import ExitCode, console, fail, failures, print_json
+from tamis.cli.writing import Outcome, bars
+from tamis.client import Client
+from tamis.ingest.files import Choice, Root
+from tamis.ingest.installed import installed_readers
+from tamis.ingest.workers import Limits, Workers
 
-__all__ = ["Outcome", "index", "write"]
+__all__ = ["index"]
 
-_POLL_SECONDS = 0.25
 _MOST_SHOWN = 10
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of an indexing run."""
-
-    written_count: int = 0
-    unchanged_count: int = 0
-    sequence: int = 0
-    unreadable: list[Unreadable] = field(default_factory=list)
+_MIB = 1 << 20
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(help=f"Files ({', '.join(READERS)}) or folders.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.", show_default=False)],
     collection: Collection = DEFAULT_COLLECTION,
     language: Language = "",
     address: Address = DEFAULT_ADDRESS,
+    include: Annotated[list[str] | None, typer.Option(help="Only files that match one of these patterns.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="No files or folders that match one of these.")] = None,
+    name: Annotated[str, typer.Option(help="What a single folder is called in ids, instead of by its own name.")] = "",
+    moved: Annotated[bool, typer.Option("--moved", help="Take over the documents of a folder that was moved.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--delete/--no-delete", help="Remove documents of files that are gone.")
+    ] = True,
+    watching: Annotated[bool, typer.Option("--watch", help="Go on, following every change.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait until everything can be found.")] = True,
+    file_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that reading one file may take.")] = 60.0,
+    file_memory: Annotated[int, typer.Option(min=16, help="MiB of memory that reading one file may take.")] = 1_024,
+    file_size: Annotated[int, typer.Option(min=1, help="MiB that a file may have, unpacked if it is packed.")] = 1_024,
+    workers: Annotated[int, typer.Option(min=0, help="Files read side by side; 0 for one a processor.")] = 0,
     json: Json = False,
 ) -> None:
-    """Writes documents to a collection, which is created if need be.
+    """Writes the documents in files to a collection, which is created if need be, and removes those that are gone.
 
-    What is acknowledged is safe at once. Run it again after an interruption: unchanged documents cost nothing.
+    What is acknowledged is safe at once. Run it again after an interruption: files that have not changed are not read.
     """
-    started = time.monotonic()
-    outcome = Outcome()
-    with failures(address), Client(address) as client:
-        documents = _checked(_documents(paths, outcome), outcome)
-        write(client, collection, documents, outcome, wait=wait, quiet=json, language=language)
-    _report(outcome, collection, time.monotonic() - started, json)
+    readers = installed_readers()
+    if not readers:
+        fail("no reader is installed", ExitCode.CONFIGURATION, "pip install 'tamis[readers]'")
+    roots = _roots(paths, name)
+    choice = Choice(readers.keys(), tuple(include or ()), tuple(exclude or ()))
+    plan = Plan(collection, roots, choice, readers, remove, moved, dry_run, wait, language)
+    limits = Limits(file_timeout, file_memory * _MIB, file_size * _MIB)
+    with failures(address), Client(address) as client, Workers(limits, workers or None) as reading:
+        if watching:
+            _watch(plan, client, reading, json)
+            return
+        outcome = _pass(plan, client, reading, None, json)
     if outcome.unreadable:
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def write(
-    client: Client,
-    collection: str,
-    documents: Iterable[passage_pb2.Document],
-    outcome: Outcome,
-    *,
-    wait: bool,
-    quiet: bool,
-    language: str = "",
-) -> None:
-    """Writes and, if asked, waits for every index, with bars that show how far each is."""
-    _create_if_missing(client, collection, language)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
-        task = progress.add_task("written", total=None)
-        for written in client.write(collection, documents):
-            outcome.written_count += written.written_count
-            outcome.unchanged_count += written.unchanged_count
-            outcome.sequence = max(outcome.sequence, written.sequence)
-            progress.update(task, completed=outcome.written_count + outcome.unchanged_count)
-        total = outcome.written_count + outcome.unchanged_count
-        progress.update(task, total=total, completed=total)
-        if wait and outcome.sequence:
-            _wait(client, collection, outcome.sequence, progress)
+def _roots(paths: Sequence[Path], name: str) -> tuple[Root, ...]:
+    if name and len(paths) > 1:
+        fail("--name is for one path at a time", ExitCode.USAGE)
+    roots = list(dict.fromkeys(Root.of(each, name) for each in paths))
+    twice = [each for each, count in Counter(root.name for root in roots).items() if count > 1]
+    if twice:
+        fail(f"two of the paths are called {twice[0]!r}", ExitCode.USAGE, "index them one at a time, with --name")
+    return tuple(roots)
 
 
-def _documents(paths: Iterable[Path], outcome: Outcome) -> Iterator[tuple[Path, Document]]:
-    """Every document of every path; what cannot be read, or has the id of an earlier one, goes to the outcome."""
-    seen: set[str] = set()
-    for found in files(paths):
-        if isinstance(found, Unreadable):
-            outcome.unreadable.append(found)
-            continue
-        path, name = found
-        for each in read(path, name):
-            if isinstance(each, Unreadable):
-                outcome.unreadable.append(each)
-            elif each.id in seen:
-                outcome.unreadable.append(Unreadable(path, f"has the id of an earlier document: {each.id}"))
-            else:
-                seen.add(each.id)
-                yield path, each
+def _pass(plan: Plan, client: Client, workers: Workers, only: Sequence[Path] | None, json: bool) -> Outcome:
+    started = time.monotonic()
+    try:
+        with bars(quiet=json) as progress:
+            outcome = IndexRun(plan, client, workers, only).run(progress)
+    except Clash as clash:
+        hints = ("to keep both, give this one another name: --name", "if the folder was moved: --moved")
+        fail(str(clash), ExitCode.REFUSED, *hints)
+    _report(outcome, plan, time.monotonic() - started, json, is_followup=only is not None)
+    return outcome
 
 
-def _checked(documents: Iterable[tuple[Path, Document]], outcome: Outcome) -> Iterator[passage_pb2.Document]:
-    """As messages; what the server would refuse goes to the outcome, so that it does not end the stream."""
-    for path, document in documents:
-        message = from_document(document)
-        try:
-            to_documents([message], most=1)
-        except InvalidRequest as error:
-            (violation,) = error.violations
-            reason = f"{violation.field.removeprefix('documents[0].')} {violation.description}"
-            outcome.unreadable.append(Unreadable(path, f"{document.id[:64]}: {reason}"))
-        else:
-            yield message
+def _watch(plan: Plan, client: Client, workers: Workers, json: bool) -> None:
+    def run(only: Sequence[Path] | None) -> None:
+        _pass(plan, client, workers, only, json)
+
+    with stoppable() as stop, contextlib.suppress(KeyboardInterrupt):
+        watch(plan.roots, run, stop)
+    if not json:
+        console.print("stopped", style="dim")
 
 
-def _create_if_missing(client: Client, collection: str, language: str) -> None:
-    with typed_errors():
-        try:
-            client.index.CreateCollection(pb.CreateCollectionRequest(collection=collection, language=language))
-        except grpc.RpcError as error:
-            if CallError.of(error).code is not grpc.StatusCode.ALREADY_EXISTS:
-                raise
-
-
-def _wait(client: Client, collection: str, sequence: int, progress: Progress) -> None:
-    """Waits by asking, so that the bars move."""
-    tasks: dict[str, Any] = {}
-    while True:
-        with typed_errors():
-            known = client.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
-        for state in known.indexes:
-            if state.stage not in tasks:
-                tasks[state.stage] = progress.add_task(f"indexed by {state.stage}", total=sequence)
-            problem = f" [red]{state.problem}[/red]" if state.problem else ""
-            progress.update(
-                tasks[state.stage],
-                completed=min(state.applied_sequence, sequence),
-                description=f"indexed by {state.stage}{problem}",
-            )
-        if all(state.applied_sequence >= sequence for state in known.indexes):
-            return
-        time.sleep(_POLL_SECONDS)
-
-
-def _report(outcome: Outcome, collection: str, elapsed: float, json: bool) -> None:
+def _report(outcome: Outcome, plan: Plan, elapsed: float, json: bool, *, is_followup: bool) -> None:
     if json:
-        print_json(
-            {
-                "collection": collection,
-                "written_count": outcome.written_count,
-                "unchanged_count": outcome.unchanged_count,
-                "sequence": outcome.sequence,
-                "unreadable": [
-                    {"path": str(each.path), "line": each.line, "reason": each.reason} for each in outcome.unreadable
-                ],
-                "elapsed_seconds": round(elapsed, 3),
-            }
-        )
+        print_json(_as_json(outcome, plan, elapsed))
         return
     for each in outcome.unreadable[:_MOST_SHOWN]:
         console.print(f"[yellow]not read:[/yellow] {each}", soft_wrap=True, highlight=False)
     if len(outcome.unreadable) > _MOST_SHOWN:
         console.print(f"[yellow]… and {len(outcome.unreadable) - _MOST_SHOWN:,} more; --json lists them all[/yellow]")
-    console.print(
-        f"[bold]{collection}[/bold]: {outcome.written_count:,} documents written, {outcome.unchanged_count:,} "
-        f"unchanged, {elapsed:.1f} s",
-        highlight=False,
+    if outcome.unreadable:
+        console.print("[yellow]what was indexed of these before stays[/yellow]", soft_wrap=True, highlight=False)
+    if outcome.unknown and not is_followup:
+        kinds = sorted(outcome.unknown.items(), key=lambda entry: (-entry[1], entry[0]))
+        shown = ", ".join(f"{suffix} {count:,}" for suffix, count in kinds[:_MOST_SHOWN])
+        more = ", …" if len(kinds) > _MOST_SHOWN else ""
+        total = sum(outcome.unknown.values())
+        console.print(f"{total:,} files of other kinds left out: {shown}{more}", soft_wrap=True, style="dim")
+    console.print(_summary(outcome, plan, elapsed), soft_wrap=True, highlight=False)
+
+
+def _summary(outcome: Outcome, plan: Plan, elapsed: float) -> str:
+    if plan.is_dry:
+        return (
+            f"[bold]{plan.collection}[/bold]: {outcome.written_count:,} files would be read, "
+            f"{outcome.unchanged_count:,} documents are unchanged, {outcome.deleted_count:,} would be removed"
+        )
+    removed = f"{outcome.deleted_count:,} removed, " if outcome.deleted_count else ""
+    return (
+        f"[bold]{plan.collection}[/bold]: {outcome.written_count:,} documents written, "
+        f"{outcome.unchanged_count:,} unchanged, {removed}{elapsed:.1f} s"
     )
+
+
+def _as_json(outcome: Outcome, plan: Plan, elapsed: float) -> dict[str, object]:
+    unreadable = [{"path": str(each.path), "line": each.line, "reason": each.reason} for each in outcome.unreadable]
+    return {
+        "collection": plan.collection,
+        "file_count": outcome.file_count,
+        "written_count": outcome.written_count,
+        "unchanged_count": outcome.unchanged_count,
+        "deleted_count": outcome.deleted_count,
+        "sequence": outcome.sequence,
+        "unreadable": unreadable,
+        "unknown_suffixes": outcome.unknown,
+        "is_dry_run": plan.is_dry,
+        "elapsed_seconds": round(elapsed, 3),
+    }

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from tamis.cli.below import below
+from tamis.cli.places import link, place
 from tamis.v1 import passage_pb2 as pb
 from tamis.v1 import search_service_pb2
 
@@ -104,6 +106,7 @@ class SearchView:
             body = self._bodies[hit.passage.id]
             title = Text(_title(body.passage), "bold", no_wrap=True, overflow="ellipsis")
             title.append(f"  {_provenance(hit)}", "dim not bold")
+            title.append(f"  {place(body.passage, body.passage.locator)}", _style_of(body.passage, "not bold"))
             table.add_row(str(rank), self._move(hit.passage.id, rank), title)
             table.add_row("", "", _excerpt(body))
         return table
@@ -125,10 +128,9 @@ class SearchView:
         if self.answer:
             yield Padding(self._cited_answer(), (0, 4))
             for number, citation in self._sources():
-                span = citation.document_span
-                where = f"{citation.document_id}, bytes {span.start:,} to {span.end:,}"
-                title = _title(self._bodies[citation.passage_id].passage)
-                yield Text.assemble((f"    [{number}] ", "cyan"), title, (f"  {where}", "dim"))
+                passage = self._bodies[citation.passage_id].passage
+                where = place(passage, citation.locator, citation.document_span)
+                yield Text.assemble((f"    [{number}] ", "cyan"), _title(passage), (f"  {where}", _style_of(passage)))
         elif reason in _NO_ANSWER:
             yield Padding(Text(_NO_ANSWER[reason], "yellow"), (0, 4))
         if reason == pb.FINISH_REASON_TRUNCATED:
@@ -148,8 +150,18 @@ class SearchView:
         return [(number, each) for number, each in enumerate(self.citations, 1) if each.passage_id in self._bodies]
 
 
+def _style_of(passage: pb.Passage, also: str = "") -> Style:
+    """Dim, and a link to the file it was read from where that is on this machine."""
+    return Style.parse(f"dim {also}") + Style(link=link(passage) or None)
+
+
 def _title(passage: pb.Passage) -> str:
-    return " › ".join(dict.fromkeys(part for part in (passage.title, passage.heading) if part)) or passage.id
+    return (
+        " › ".join(
+            dict.fromkeys(part for part in (passage.title, *(passage.heading_path or [passage.heading])) if part)
+        )
+        or passage.id
+    )
 
 
 def _excerpt(hit: pb.Hit) -> Text:

@@ -1,4 +1,4 @@
-"""Metadata as JSON and back, without loss: int stays int, float stays float, instants stay instants."""
+"""Metadata and landmarks as JSON and back, without loss: int stays int, float stays float, instants stay instants."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tamis.model import Value
+from tamis.model import Heading, Landmark, PageBreak, Value
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "decode_landmarks", "encode", "encode_landmarks"]
 
 
 def encode(metadata: Mapping[str, Value]) -> str:
@@ -26,6 +26,24 @@ def encode(metadata: Mapping[str, Value]) -> str:
 def decode(text: str) -> dict[str, Value]:
     """The metadata that `encode` was given."""
     return {key: _decoded(value) for key, value in json.loads(text).items()}
+
+
+def encode_landmarks(landmarks: Sequence[Landmark]) -> str:
+    """JSON text: `[start, page]` for a page, `[start, level, text]` for a heading."""
+    rows = [
+        [each.start, each.page] if isinstance(each, PageBreak) else [each.start, each.level, each.text]
+        for each in landmarks
+    ]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_landmarks(text: str) -> tuple[Landmark, ...]:
+    """The landmarks that `encode_landmarks` was given."""
+    return tuple(_landmark(*row) for row in json.loads(text))
+
+
+def _landmark(start: int, number: int, heading: str | None = None) -> Landmark:
+    return PageBreak(start, number) if heading is None else Heading(start, heading, number)
 
 
 def _encoded(value: Value) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any, TypeAlias, Union
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound
-from tamis.journal.encoding import decode, encode
-from tamis.model import Change, Document, Passage, Span
+from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
+from tamis.model import Change, Document, Locator, Passage, Span
 
 __all__ = ["Changes", "Collection", "Delete", "Mutation", "Store", "Upsert", "Written"]
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE collections (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -59,15 +60,25 @@ CREATE TABLE passages (
 CREATE INDEX passages_by_document ON passages (collection, document_id, ordinal);
 """
 
-_MIGRATIONS: tuple[tuple[int, str], ...] = (
-    (1, _SCHEMA),
-    (2, "ALTER TABLE collections ADD COLUMN language TEXT NOT NULL DEFAULT '';"),
-)
-"""Schema versions, each with the statements that lead to it from the one before; a new journal goes through all."""
+_LANGUAGE_AND_PLACES = """
+ALTER TABLE collections ADD COLUMN language TEXT NOT NULL DEFAULT '';
+ALTER TABLE documents ADD COLUMN landmarks TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE passages ADD COLUMN heading_path TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE passages ADD COLUMN first_page INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passages ADD COLUMN last_page INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passages ADD COLUMN first_line INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE passages ADD COLUMN last_line INTEGER NOT NULL DEFAULT 0;
+"""
+
+_MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES))
+"""What leads to each version of the schema from the one before it; never changed once released."""
 
 SCHEMA_VERSION = _MIGRATIONS[-1][0]
 
-_PASSAGE_COLUMNS = "p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p.end, d.metadata"
+_PASSAGE_COLUMNS = (
+    "p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p.end, d.metadata, p.heading_path, "
+    "p.first_page, p.last_page, p.first_line, p.last_line"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +214,7 @@ class Store:
     def document(self, id: str, document_id: str) -> Document:
         """Raises `NotFound` for the collection or the document."""
         found = self._db.execute(
-            "SELECT id, text, title, metadata, version FROM documents WHERE collection = ? AND id = ?",
+            "SELECT id, text, title, metadata, version, landmarks FROM documents WHERE collection = ? AND id = ?",
             (self._key(id), document_id),
         ).fetchone()
         if found is None:
@@ -211,9 +222,9 @@ class Store:
         return _document(found)
 
     def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
-        """At most `limit` documents by id, those beyond `after`, without their texts."""
+        """At most `limit` documents by id, those beyond `after`, without their texts and landmarks."""
         rows = self._db.execute(
-            "SELECT id, '', title, metadata, version FROM documents "
+            "SELECT id, '', title, metadata, version, '[]' FROM documents "
             "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
             (self._key(id), after, limit),
         )
@@ -260,9 +271,9 @@ class Store:
         if version > SCHEMA_VERSION:
             message = f"the journal was written by a newer Tamis (schema {version}; this one knows {SCHEMA_VERSION})"
             raise ConfigurationError(message, path=str(self._path))
-        for reached, statements in _MIGRATIONS:
-            if reached > version:
-                self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={reached};COMMIT;")
+        for number, statements in _MIGRATIONS:
+            if number > version:
+                self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={number};COMMIT;")
 
     def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
@@ -294,13 +305,16 @@ class Store:
     def _insert(self, key: int, sequence: int, mutation: Upsert) -> None:
         document = mutation.document
         row = (key, document.id, sequence, document.title, document.text, encode(document.metadata))
-        self._db.execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, _content_hash(mutation)))
+        landmarks = encode_landmarks(document.landmarks)
+        self._db.execute(
+            "INSERT INTO documents (collection, id, version, title, text, metadata, content_hash, landmarks) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, _content_hash(mutation), landmarks),
+        )
         self._db.executemany(
-            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (key, each.id, document.id, ordinal, each.heading, each.span.start, each.span.end, each.text)
-                for ordinal, each in enumerate(mutation.passages)
-            ],
+            "INSERT INTO passages (collection, document_id, ordinal, id, heading, start, end, text, heading_path, "
+            "first_page, last_page, first_line, last_line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(key, document.id, ordinal, *_columns(each)) for ordinal, each in enumerate(mutation.passages)],
         )
         self._count(key, 1, len(mutation.passages))
 
@@ -341,19 +355,31 @@ class Store:
 
 
 def _document(row: Sequence[Any]) -> Document:
-    return Document(row[0], row[1], row[2], decode(row[3]), row[4])
+    return Document(row[0], row[1], row[2], decode(row[3]), row[4], decode_landmarks(row[5]))
+
+
+def _columns(passage: Passage) -> tuple[object, ...]:
+    """What is stored of a passage, but for what its document has."""
+    span, where = passage.span, passage.locator
+    path = json.dumps(passage.heading_path, ensure_ascii=False)
+    lines = (where.first_page, where.last_page, where.first_line, where.last_line)
+    return (passage.id, passage.heading, span.start, span.end, passage.text, path, *lines)
 
 
 def _passage(row: Sequence[Any]) -> Passage:
-    id, document_id, version, text, title, heading, start, end, metadata = row
-    return Passage(id, document_id, version, text, title, heading, Span(start, end), decode(metadata))
+    id, document_id, version, text, title, heading, start, end, metadata, path, *where = row
+    span, path = Span(start, end), tuple(json.loads(path))
+    return Passage(id, document_id, version, text, title, heading, span, decode(metadata), path, Locator(*where))
 
 
 def _content_hash(mutation: Upsert) -> bytes:
     """Covers all that an index or a reader could see, the way the text was split included."""
     document, digest = mutation.document, hashlib.blake2b(digest_size=20)
-    parts = [document.title, document.text, encode(document.metadata)]
-    parts += [f"{each.id} {each.heading} {each.span.start} {each.span.end}" for each in mutation.passages]
+    parts = [document.title, document.text, encode(document.metadata), encode_landmarks(document.landmarks)]
+    parts += [
+        f"{each.id} {each.heading} {each.span.start} {each.span.end} {each.heading_path} {each.locator}"
+        for each in mutation.passages
+    ]
     for part in parts:
         data = part.encode()
         digest.update(len(data).to_bytes(8, "big") + data)

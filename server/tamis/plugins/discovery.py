@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from typing import Any
 
+from tamis.chunking import Chunker
 from tamis.component import CONTRACT_VERSION, Component, Settings
 from tamis.events import StageRole
 from tamis.generator import ContextBuilder, Generator
 from tamis.models import Embedder, Llm
+from tamis.reading import Reader
 from tamis.stage import Reranker, Retriever
 
 __all__ = ["GROUPS", "ROLES", "Inspected", "InstalledPlugin", "PluginProblem", "discover", "inspect"]
@@ -23,6 +25,8 @@ GROUPS: dict[str, type[Component]] = {
     "tamis.generators": Generator,
     "tamis.embedders": Embedder,
     "tamis.llms": Llm,
+    "tamis.chunkers": Chunker,
+    "tamis.readers": Reader,
 }
 """Entry-point groups, each with the class its plugins derive from."""
 

@@ -58,6 +58,14 @@ class HashEmbedder(Embedder):
         call.check()
         return [_weights(re.findall(r"\w+", text.lower())[: self.max_tokens]) for text in texts]
 
+    @property
+    def extra_tokens(self) -> int:
+        return 0
+
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """The words."""
+        return [match.span() for match in re.finditer(r"\w+", text)]
+
     def _words(self, text: str) -> Float32Array:
         words = re.findall(r"\w+", text.lower())[: self.max_tokens] or [""]
         return np.stack([self._direction(word) for word in words])

@@ -11,9 +11,10 @@ from google.protobuf.duration_pb2 import Duration
 from tamis.context import Usage
 from tamis.errors import InvalidRequest
 from tamis.events import StageReport
-from tamis.model import Citation, Document, FinishReason, Hit, Passage, ScoreKind, Span, StageScore
+from tamis.model import Citation, Document, FinishReason, Hit, Locator, Passage, ScoreKind, Span, StageScore
 from tamis.v1 import passage_pb2
 from tamis.wire.checks import bounded_text, distinct, identifier
+from tamis.wire.landmarks import from_landmarks, to_landmarks
 from tamis.wire.values import from_metadata, to_metadata
 
 __all__ = [
@@ -53,6 +54,7 @@ def from_document(document: Document) -> passage_pb2.Document:
         text=document.text,
         metadata=from_metadata(document.metadata),
         version=document.version,
+        landmarks=from_landmarks(document.landmarks),
     )
 
 
@@ -86,6 +88,7 @@ def from_citation(citation: Citation) -> passage_pb2.Citation:
         document_id=citation.document_id,
         document_version=citation.document_version,
         document_span=_span(citation.document_span),
+        locator=_locator(citation.locator),
     )
 
 
@@ -139,7 +142,8 @@ def _document(message: passage_pb2.Document, field: str) -> Document:
     if size > _MOST_METADATA:
         raise InvalidRequest.of(f"{field}.metadata", f"has {size:,} bytes; at most {_MOST_METADATA:,} are allowed")
     metadata = to_metadata(message.metadata, f"{field}.metadata")
-    return Document(message.id, message.text, message.title, metadata)
+    landmarks = to_landmarks(message.landmarks, message.text, f"{field}.landmarks")
+    return Document(message.id, message.text, message.title, metadata, landmarks=landmarks)
 
 
 def _passage(message: passage_pb2.Passage, field: str) -> Passage:
@@ -181,6 +185,8 @@ def _body(passage: Passage) -> passage_pb2.Passage:
         heading=passage.heading,
         document_span=_span(passage.span),
         metadata=from_metadata(passage.metadata),
+        heading_path=passage.heading_path,
+        locator=_locator(passage.locator),
     )
 
 
@@ -194,6 +200,17 @@ def _stage_score(score: StageScore) -> passage_pb2.StageScore:
         score=score.score,
         score_kind=_score_kind(score.kind),
         contributions=contributions,
+    )
+
+
+def _locator(locator: Locator) -> passage_pb2.Locator | None:
+    if locator == Locator():
+        return None
+    return passage_pb2.Locator(
+        first_page=locator.first_page,
+        last_page=locator.last_page,
+        first_line=locator.first_line,
+        last_line=locator.last_line,
     )
 
 

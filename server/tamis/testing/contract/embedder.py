@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.context import Call, CallEnded
-from tamis.models import Embedder, EmbedsTokens, Float32Array, TextKind
+from tamis.models import Embedder, EmbedsTokens, Float32Array, TextKind, Tokenizes
 from tamis.testing.contract.collections import ODD_TEXTS, TEXTS
 from tamis.testing.contract.component import ComponentContract, law, on_its_loop, opened, over
 
@@ -104,6 +105,28 @@ class EmbedderContract(ComponentContract):
         assert len({vectors.shape[1] for vectors in found}) == 1
         for vectors in found:
             _check_rows(vectors)
+
+    def test_tokens_stand_in_the_text_in_order_and_all_are_counted(self) -> None:
+        if not isinstance(self.plugin, Tokenizes):
+            pytest.skip("does not say where its tokens are")
+        for text in (*TEXTS, *ODD_TEXTS, "", "word " * 50_000, "x" * 100_000):
+            before = 0
+            for start, end in self.plugin.token_offsets(text):
+                assert before <= start <= end <= len(text)
+                before = start
+        assert len(self.plugin.token_offsets("word " * 50_000)) == 50_000
+        assert self.plugin.extra_tokens >= 0
+
+    def test_tokens_are_found_on_many_threads_while_texts_are_read(self) -> None:
+        plugin = self.plugin
+        if not isinstance(plugin, Tokenizes):
+            pytest.skip("does not say where its tokens are")
+        text = " ".join(TEXTS) * 200
+        expected = plugin.token_offsets(text)
+        with ThreadPoolExecutor(4) as threads:
+            found = [threads.submit(plugin.token_offsets, text) for _ in range(12)]
+            self.loop.run(self.plugin.embed([text] * 4, kind=TextKind.PASSAGE, call=Call()))
+            assert all(each.result() == expected for each in found)
 
 
 def _check_rows(vectors: Float32Array) -> None:
