@@ -31,7 +31,7 @@ from tamis.context import Call
 from tamis.deadline import Deadline
 from tamis.events import Completed, HitsRevised, StageRole
 from tamis.generator import AnswerDelta, ContextBuilder
-from tamis.ingest.passages import split
+from tamis.ingest.passages import SentencesChunker
 from tamis.model import Citation, Document, FinishReason, Hit, Query, Span
 from tamis.presentation import Presentation
 from tamis.search import Search
@@ -168,7 +168,8 @@ async def _context(tamis: Tamis, builder: str | None, query: Query, hits: Sequen
 
 def narrowing(documents: Sequence[Document], questions: Sequence[Question]) -> dict[str, dict[str, float]]:
     """How well a citation finds its sentence: of passages that hold an answer, claims made of some of its words."""
-    passages = {document.id: split(document) for document in documents}
+    chunker = SentencesChunker(SentencesChunker.Settings())
+    passages = {document.id: chunker.chunk(document) for document in documents}
     found = {}
     for name, asked_share in (("60 % of the answer's words", 0.0), ("and 70 % of the question's", 0.7)):
         chance, right, sizes, count = random.Random(0), list[bool](), list[float](), 0

@@ -23,7 +23,6 @@ from tamis.config import parse
 from tamis.deadline import Deadline
 from tamis.events import HitsRevised
 from tamis.fusion import Side
-from tamis.ingest import passages
 from tamis.model import Hit, Query
 from tamis.presentation import Presentation
 from tamis.search import Search
@@ -36,6 +35,12 @@ DEPTH = 50
 STAGES = """
 [models.minilm]
 plugin = "sentence-transformers"
+[models.chunks]
+plugin = "sentences"
+embedder = "minilm"
+$PASSAGES
+[ingest]
+chunker = "chunks"
 [stages.bm25]
 plugin = "tantivy"
 [stages.dense]
@@ -69,11 +74,13 @@ class Leaves:
         return judged.ndcg([self.judgements[each] for each in order], self.relevant_count)
 
 
-def collect(folder: Path, count: int | None, cache: Path | None) -> tuple[dict[str, int], list[Leaves]]:
+def collect(
+    folder: Path, count: int | None, cache: Path | None, passage_tokens: int | None = None
+) -> tuple[dict[str, int], list[Leaves]]:
     """The leaf rankings of a collection, from `cache` if nothing that they depend on has changed since."""
-    path = cache / f"{folder.name}-{_fingerprint(folder, count)}.json" if cache else None
+    path = cache / f"{folder.name}-{_fingerprint(folder, count, passage_tokens)}.json" if cache else None
     if path is None or not path.exists():
-        found = asyncio.run(_collect(folder, count))
+        found = asyncio.run(_collect(folder, count, passage_tokens))
         if path is None:
             return found["sizes"], [_read(each) for each in found["queries"]]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,14 +91,18 @@ def collect(folder: Path, count: int | None, cache: Path | None) -> tuple[dict[s
 
 
 class Indexed:
-    """A collection `c`, indexed and open: `async with Indexed(documents, pipelines) as tamis`."""
+    """A collection `c`, indexed and open: `async with Indexed(documents, pipelines) as tamis`.
 
-    def __init__(self, documents: list[Any], pipelines: str) -> None:
+    Passages are as long as the encoder reads, or have `passage_tokens` tokens at most.
+    """
+
+    def __init__(self, documents: list[Any], pipelines: str, passage_tokens: int | None = None) -> None:
         self._documents, self._pipelines = documents, pipelines
+        self._stages = STAGES.replace("$PASSAGES", f"max_tokens = {passage_tokens}" if passage_tokens else "")
         self._data = tempfile.TemporaryDirectory()
 
     async def __aenter__(self) -> Tamis:
-        text = f'[server]\ndata_directory = "{self._data.name}"\n{STAGES}{self._pipelines}'
+        text = f'[server]\ndata_directory = "{self._data.name}"\n{self._stages}{self._pipelines}'
         self._tamis = Tamis(parse(text))
         await self._tamis.open()
         await self._tamis.create_collection("c")
@@ -116,9 +127,9 @@ async def hits_of(tamis: Tamis, pipeline: str, text: str) -> tuple[Hit, ...]:
     return hits
 
 
-async def _collect(folder: Path, count: int | None) -> dict[str, Any]:
+async def _collect(folder: Path, count: int | None, passage_tokens: int | None) -> dict[str, Any]:
     documents, queries = judged.read(folder, count)
-    async with Indexed(documents, _PIPELINE) as tamis:
+    async with Indexed(documents, _PIPELINE, passage_tokens) as tamis:
         asked = track(queries, folder.name, console=Console(stderr=True), transient=True)
         found = [_kept(each, await hits_of(tamis, "leaves", each.text)) for each in asked]
     return {"sizes": {"documents": len(documents), "queries": len(queries)}, "queries": found}
@@ -144,9 +155,9 @@ def _read(kept: dict[str, Any]) -> Leaves:
     return Leaves(kept["relevant_count"], scores, judgements)
 
 
-def _fingerprint(folder: Path, count: int | None) -> str:
+def _fingerprint(folder: Path, count: int | None, passage_tokens: int | None) -> str:
     """Of the collection, the sample, the configuration, and the code that cuts passages and scores them."""
-    digest = hashlib.blake2b(f"{STAGES}{_PIPELINE}{count}{passages.TARGET}".encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{STAGES}{_PIPELINE}{count}{passage_tokens}".encode(), digest_size=8)
     for file in [*sorted(each for each in folder.rglob("*") if each.is_file()), *_sources()]:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

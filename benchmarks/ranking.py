@@ -1,6 +1,6 @@
 """Compares ways to rank: nDCG@10 on judged collections, all fusions on the very same leaf rankings.
 
-    python benchmarks/ranking.py FOLDER… [--cache FOLDER] [--queries N] [--passage-length N] [--explore] [--json]
+    python benchmarks/ranking.py FOLDER… [--cache FOLDER] [--queries N] [--passage-tokens N] [--explore] [--json]
 
 The formats are those of `judged.read`. The stages run once for each question; the fusions are then computed from what
 they scored, in seconds. `--cache` keeps that. `--timed` runs the shipped pipelines through a server's inside as well.
@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 from significance import chosen_elsewhere, p_value
 
-from tamis.ingest import passages
 
 REQUIRED = 0.02
 """How far the default may stay behind the best of these, on any collection."""
@@ -142,7 +141,7 @@ def main(
     folders: Annotated[list[Path], typer.Argument(help="Judged collections.")],
     queries: Annotated[int | None, typer.Option(help="At most so many queries each, the same each time.")] = None,
     cache: Annotated[Path | None, typer.Option(help="Where leaf rankings are kept.")] = None,
-    passage_length: Annotated[int | None, typer.Option(help="Characters a passage aims at.")] = None,
+    passage_tokens: Annotated[int | None, typer.Option(help="The most tokens of a passage.")] = None,
     explore: Annotated[
         bool, typer.Option("--explore", help="Show every fusion, and leave one collection out.")
     ] = False,
@@ -150,13 +149,11 @@ def main(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Prints a table: what is best, what differs by more than chance, and how far each is behind the best reference."""
-    if passage_length is not None:
-        passages.TARGET = passage_length
     found = {}
     sizes = {}
     for folder in folders:
-        sizes[folder.name], found[folder.name] = leaves.collect(folder, queries, cache)
-    result = {"sizes": sizes, "passage_length": passages.TARGET, **compare(found)}
+        sizes[folder.name], found[folder.name] = leaves.collect(folder, queries, cache, passage_tokens)
+    result = {"sizes": sizes, "passage_tokens": passage_tokens, **compare(found)}
     if time_too:
         result["median_milliseconds"] = {each.name: asyncio.run(timed(each, 50)) for each in folders}
     if as_json:
