@@ -26,7 +26,6 @@ from rich.console import Console
 from rich.table import Table
 from significance import chosen_elsewhere, p_value
 
-
 REQUIRED = 0.02
 """How far the default may stay behind the best of these, on any collection."""
 REFERENCES = ("bm25", "dense", "rrf k=60")

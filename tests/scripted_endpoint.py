@@ -70,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             if reply.ending == "hanging":
                 self._hang()
         except OSError:
+            self.server.client_left.set()
             self.close_connection = True
             return
         self.close_connection = reply.ending != "well"

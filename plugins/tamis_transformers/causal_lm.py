@@ -74,6 +74,11 @@ class CausalLm(Llm):
         """By the model's own tokenizer, special tokens left out."""
         return self._model.count(text)
 
+    @property
+    def extra_tokens(self) -> int:
+        """None: a prompt brings its own."""
+        return 0
+
     def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
         """As `tamis.models.Tokenizes` has it."""
         return self._model.offsets(text)
