@@ -221,7 +221,7 @@ _SHAPES: dict[str, Shape] = {
 }
 _CONFIDENCES: dict[str, Callable[[Sequence[float]], float]] = {"gap": gap, "spread": spread, "evenness": evenness}
 _CONFIDENCE_WEIGHTS = {"gap": (1.0,), "spread": (1.0, 2.0), "evenness": (1.0,)}
-DEFAULT = "z_score » blend"
+DEFAULT = "z_score dense=1.4 » blend"
 """What the others are compared with: the pipeline `default` as it is."""
 SINGLES = tuple(
     Variant(name, "alone", lambda leaves, name=name: _ids_of(leaves.side(name)))  # type: ignore[misc]
