@@ -114,7 +114,7 @@ class Journal:
         """Passages by (id, document version), superseded ones left out."""
         return await self._read(lambda store: store.passages(collection, wanted)) if wanted else {}
 
-    async def changes(self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 4 << 20) -> Changes:
+    async def changes(self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 512 << 10) -> Changes:
         """What happened after a sequence, for followers."""
         return await self._read(lambda store: store.changes(collection, after, limit, byte_limit))
 
