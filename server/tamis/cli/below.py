@@ -17,8 +17,8 @@ __all__ = ["below"]
 _BAR_WIDTH = 24
 
 
-def below(completed: pb.Completed) -> Iterator[RenderableType]:
-    """Nothing at all where there is nothing to say."""
+def below(completed: pb.Completed, *, is_paged: bool) -> Iterator[RenderableType]:
+    """Nothing at all where there is nothing to say; `is_paged` says that whoever looks can ask for the next page."""
     if completed.suggested_query:
         yield Text.assemble("\nDid you mean: ", (completed.suggested_query, "bold cyan"))
     for facet in completed.facets:
@@ -27,7 +27,7 @@ def below(completed: pb.Completed) -> Iterator[RenderableType]:
             (f"  {facet.value_count:,} values in {facet.document_count:,} documents", "dim"),
         )
         yield _counts(facet)
-    if completed.next_page_token:
+    if is_paged and completed.next_page_token:
         yield Text(f"\nnext page: --page {completed.next_page_token}", "dim")
 
 

@@ -84,7 +84,15 @@ def search(
             for event in client.stream_search(collection, query, timeout=deadline, **fields):
                 print_json(event)
         else:
-            show(client, query, collection, hits_shown=1_000 if group else limit, deadline=deadline, **fields)
+            show(
+                client,
+                query,
+                collection,
+                hits_shown=1_000 if group else limit,
+                deadline=deadline,
+                is_paged=True,
+                **fields,
+            )
 
 
 def ask(
@@ -107,10 +115,19 @@ def ask(
 
 
 def show(
-    client: Client, query: str, collection: str, *, hits_shown: int, deadline: float | None, **fields: Any
+    client: Client,
+    query: str,
+    collection: str,
+    *,
+    hits_shown: int,
+    deadline: float | None,
+    is_paged: bool = False,
+    **fields: Any,
 ) -> SearchView:
     """Runs a search and shows it: in place in a terminal, line by line elsewhere. `fields` are those of the request."""
-    view = SearchView(query or f"like {', '.join(fields['like_document_ids'])}", hits_shown=hits_shown)
+    view = SearchView(
+        query or f"like {', '.join(fields['like_document_ids'])}", hits_shown=hits_shown, is_paged=is_paged
+    )
     events = client.stream_search(collection, query, timeout=deadline, **fields)
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:

@@ -40,6 +40,7 @@ class SearchView:
 
     query: str
     hits_shown: int = 10
+    is_paged: bool = False
     started: float = field(default_factory=time.monotonic)
     stages: list[tuple[float, pb.StageReport]] = field(default_factory=list)
     hits: list[pb.Hit] = field(default_factory=list)
@@ -88,7 +89,7 @@ class SearchView:
         if self.answer or self.completed is not None:
             yield from self._answer_lines()
         if self.completed is not None:
-            yield from below(self.completed)
+            yield from below(self.completed, is_paged=self.is_paged)
 
     def _revise(self, revised: search_service_pb2.HitsRevised) -> None:
         self.revision, self.hits = revised.revision, list(revised.hits)
