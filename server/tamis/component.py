@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import CoreSchema, core_schema
@@ -45,11 +45,12 @@ class Capabilities:
 class Component(ABC):
     """A plugin. Built once from its settings; `open` before the first request, `close` after the last.
 
-    The constructor must be cheap and must not read the environment; weights are loaded in `open`.
+    The constructor must be cheap and must not read the environment; weights are loaded in `open`. It may set
+    `capabilities` of its own where they depend on the settings.
     """
 
     Settings: ClassVar[type[Settings]] = Settings
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -70,7 +71,8 @@ else:
     class Ref(Generic[T]):
         """A setting that names another configured plugin; the plugin gets the opened plugin itself in its place.
 
-        `embedder: Ref[Embedder]` in a `Settings` class, `embedder = "minilm"` in the configuration.
+        `embedder: Ref[Embedder]` in a `Settings` class, `embedder = "minilm"` in the configuration; for several
+        `rerankers: tuple[Ref[Reranker], ...]` and `rerankers = ["late", "cross"]`.
         """
 
         @classmethod
@@ -91,14 +93,32 @@ class _Reference:
         return {"type": "string", "description": f"Name of a configured {self.role.__name__}."}
 
 
-def references(settings: type[BaseModel]) -> dict[str, type]:
-    """The fields of `settings` that name another plugin, optional ones included, each with the role it must have."""
-    found: dict[str, type] = {}
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A setting that names another plugin of the given role, or several in a tuple."""
+
+    role: type
+    is_plural: bool = False
+
+
+def references(settings: type[BaseModel]) -> dict[str, Reference]:
+    """The fields of `settings` that name others: `Ref[Embedder]`, optional or not, `tuple[Ref[Reranker], ...]`."""
+    found: dict[str, Reference] = {}
     for name, info in settings.model_fields.items():
+        is_plural = get_origin(info.annotation) is tuple
         alternatives = (getattr(each, "__metadata__", ()) for each in get_args(info.annotation))
         for each in (*info.metadata, *chain.from_iterable(alternatives)):
             if isinstance(each, _Reference):
-                found[name] = each.role
+                found[name] = Reference(each.role, is_plural)
+    return found
+
+
+def referred(component: Component) -> list[Component]:
+    """The plugins that a plugin's settings refer to, in the order of the settings."""
+    found: list[Component] = []
+    for name, reference in references(type(component.settings)).items():
+        value = getattr(component.settings, name)
+        found.extend(value if reference.is_plural else () if value is None else (value,))
     return found
 
 

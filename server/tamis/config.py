@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from tamis.errors import ConfigurationError
 from tamis.fusion import FusionSettings
+from tamis.prices import PriceTable
 
 __all__ = [
     "PRESETS",
@@ -97,6 +98,7 @@ class Config(_Section):
     models: dict[str, PluginConfig] = {}
     stages: dict[str, PluginConfig] = {}
     pipelines: dict[str, PipelineConfig] = {}
+    prices: PriceTable = PriceTable()
     _path: str = PrivateAttr("")
     _text: str = PrivateAttr("")
 

@@ -6,13 +6,14 @@ import asyncio
 import math
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 from tamis.deadline import Deadline
 
-__all__ = ["Call", "CallEnded", "Companions", "Options", "Principal", "Usage"]
+__all__ = ["BillingUnit", "Call", "CallEnded", "Companions", "Options", "Principal", "Usage"]
 
 Options: TypeAlias = Mapping[str, Mapping[str, object]]
 """For each stage the settings that a request changes for itself, valid and of the setting's own type."""
@@ -33,12 +34,21 @@ class Principal:
     tenant: str = ""
 
 
+class BillingUnit(Enum):
+    """What a provider counts."""
+
+    SEARCH = "search"
+    INPUT_TOKEN = "input_token"
+    OUTPUT_TOKEN = "output_token"
+
+
 @dataclass(slots=True)
 class Usage:
     """What a stage consumed. Counts only ever grow.
 
     `pair_count` query-passage pairs scored; `input_token_count` and `output_token_count` model tokens;
-    `model_call_count` forward passes or remote calls; `cache_hit_count` answers that needed none.
+    `model_call_count` forward passes or remote calls; `cache_hit_count` answers that needed none; `model_seconds` how
+    long models worked, work in a shared batch by its share. `charges` are what a provider bills, by product and unit.
     """
 
     pair_count: int = 0
@@ -46,11 +56,24 @@ class Usage:
     output_token_count: int = 0
     model_call_count: int = 0
     cache_hit_count: int = 0
+    model_seconds: float = 0.0
+    charges: dict[tuple[str, BillingUnit], float] = field(default_factory=dict)
+
+    def charge(self, product: str, unit: BillingUnit, count: float) -> None:
+        """Notes what a provider bills: `usage.charge("cohere/rerank-v3.5", BillingUnit.SEARCH, 1)`. The price table
+        turns it into money."""
+        self.charges[product, unit] = self.charges.get((product, unit), 0.0) + count
 
     def add(self, other: Usage) -> None:
         """Adds every count of `other` to this one."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        self.pair_count += other.pair_count
+        self.input_token_count += other.input_token_count
+        self.output_token_count += other.output_token_count
+        self.model_call_count += other.model_call_count
+        self.cache_hit_count += other.cache_hit_count
+        self.model_seconds += other.model_seconds
+        for (product, unit), count in other.charges.items():
+            self.charge(product, unit, count)
 
 
 class Companions:

@@ -11,6 +11,7 @@ from tamis.context import Usage
 from tamis.facets import Facet
 from tamis.generator import AnswerDelta
 from tamis.model import FinishReason, Hit
+from tamis.prices import Money
 
 __all__ = [
     "BudgetBasis",
@@ -72,7 +73,10 @@ class HitsRevised:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline."""
+    """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline.
+
+    `cost` is what its usage costs, None where it has no price.
+    """
 
     stage: str
     role: StageRole
@@ -84,6 +88,7 @@ class StageReport:
     budget: float = 0.0
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
+    cost: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Completed:
     next_offset: int | None = None
     facets: tuple[Facet, ...] = ()
     suggested_query: str = ""
+    cost: Money | None = None
 
     @property
     def unreachable(self) -> tuple[str, ...]:

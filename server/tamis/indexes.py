@@ -57,7 +57,8 @@ class Indexes:
         opened: dict[str, Index] = {}
         try:
             for stage in self._stages:
-                opened[stage] = await self._open(collection, stage)
+                if (index := await self._open(collection, stage)) is not None:
+                    opened[stage] = index
         except BaseException:
             await asyncio.gather(*(index.close() for index in opened.values()), return_exceptions=True)
             raise
@@ -97,10 +98,12 @@ class Indexes:
             if isinstance(outcome, Exception):
                 _LOG.error("index failed to close", exc_info=outcome)
 
-    async def _open(self, collection: Collection, stage: str) -> Index:
+    async def _open(self, collection: Collection, stage: str) -> Index | None:
         """An index that knows more than the journal, as after a restored backup, is made anew."""
         directory = self._directory / collection.incarnation / stage
         index = await self._opened(collection, stage, directory)
+        if index is None:
+            return None
         try:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
@@ -111,7 +114,7 @@ class Indexes:
         await index.drop()
         return await self._opened(collection, stage, directory)
 
-    async def _opened(self, collection: Collection, stage: str, directory: Path) -> Index:
+    async def _opened(self, collection: Collection, stage: str, directory: Path) -> Index | None:
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
             return await self._stages[stage].open_index(

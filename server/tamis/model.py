@@ -67,6 +67,7 @@ class ScoreKind(Enum):
     MAX_SIM = "max_sim"
     LOGIT = "logit"
     PROBABILITY = "probability"
+    LOG_PROBABILITY = "log_probability"
 
 
 @dataclass(frozen=True, slots=True)

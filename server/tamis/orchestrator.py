@@ -17,6 +17,7 @@ from tamis.filters import Operator, operators
 from tamis.model import FinishReason, Hit, Passage, Value
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
+from tamis.prices import PriceTable
 from tamis.ranking import Ranking, from_passages
 from tamis.spelling import Spelling
 from tamis.stage_loop import StageLoop
@@ -31,10 +32,17 @@ class Orchestrator:
     Closing a generator that this class returned ends the search: after that no batch and no token starts for it.
     """
 
-    def __init__(self, loop: StageLoop, hydrate: Hydrate, planner: FixedShares | None = None) -> None:
+    def __init__(
+        self,
+        loop: StageLoop,
+        hydrate: Hydrate,
+        planner: FixedShares | None = None,
+        prices: PriceTable | None = None,
+    ) -> None:
         self._loop = loop
         self._hydrate = hydrate
         self._planner = planner or FixedShares()
+        self._prices = prices or PriceTable()
 
     def search(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
         """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
@@ -69,7 +77,7 @@ class Orchestrator:
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
         companions = Companions(pipeline.components[name] for name in pipeline.retrievers)
         shared = replace(request, companions=companions)
-        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner)
+        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner, self._prices)
 
 
 class _Search:
@@ -82,8 +90,9 @@ class _Search:
         loop: StageLoop,
         hydrate: Hydrate,
         planner: FixedShares,
+        prices: PriceTable,
     ) -> None:
-        self._pipeline, self._request, self._planner = pipeline, request, planner
+        self._pipeline, self._request, self._planner, self._prices = pipeline, request, planner, prices
         self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report, self._note_found)
         self._spelling = Spelling(pipeline, request, loop)
         self._found: dict[str, Mapping[str, Value]] = {}
@@ -147,8 +156,9 @@ class _Search:
             return prior
 
     def _report(self, report: StageReport) -> None:
-        self._reports.append(report)
-        self._events.put_nowait(report)
+        priced = replace(report, cost=self._prices.cost(report.usage))
+        self._reports.append(priced)
+        self._events.put_nowait(priced)
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
         """Shows a better order, unless the caller would see no difference."""
@@ -178,6 +188,7 @@ class _Search:
             self._request.presentation.next_offset(ranking),
             tuple(facets),
             await self._spelling.finish(),
+            self._prices.cost(usage),
         )
         self._events.put_nowait(completed)
 

@@ -38,9 +38,20 @@ def from_passages(passages: Sequence[Passage]) -> Ranking:
 
 
 def reranked(stage: str, prior: Ranking, reranking: Reranking, kind: ScoreKind) -> Ranking:
-    """`prior` in its new order. What the stage did not rank stays behind, with the score it had."""
+    """`prior` in its new order. What stands behind all that the stage ranked keeps the score it had.
+
+    What the stage has not looked at but left among those it has is there by no score at all.
+    """
     hits = [prior[index] for index in reranking.order]
-    for place, index in enumerate(reranking.order[: reranking.ranked_count]):
+    ranked = reranking.ranked
+    rank = 0
+    for place, index in enumerate(reranking.order):
+        if rank == len(ranked):
+            break
+        if index not in ranked:
+            hits[place] = replace(hits[place], score=None, kind=ScoreKind.NONE)
+            continue
+        rank += 1
         score = reranking.scores[index]
         hit_kind = ScoreKind.NONE if score is None else kind
         entry = StageScore(stage, place + 1, score, hit_kind)

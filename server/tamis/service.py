@@ -65,7 +65,7 @@ class Tamis:
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
         self._indexes = Indexes(self._journal, self.components, directory / "indexes")
-        self._orchestrator = Orchestrator(self._loop, self._journal.passages)
+        self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
         self._loop.start()
         try:
             await self._loop.run(self.components.open)

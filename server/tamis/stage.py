@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence, Set
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ __all__ = [
     "HasIndex",
     "Index",
     "ListwiseReranker",
+    "Order",
     "PointwiseReranker",
     "Reranker",
     "Reranking",
@@ -40,19 +42,25 @@ class Retriever(Component):
 class Reranking:
     """A complete order of the passages given, best first.
 
-    `scores[i]` is the score of passage i, or None where it has none (yet). `ranked_count` passages at the front are
-    ranked by this stage; the rest stand behind them in their prior order.
+    `scores[i]` is the score of passage i, or None where it has none (yet). `ranked_count` is how many passages this
+    stage has looked at so far. They stand in front and the rest behind them in their prior order, unless `ranked` says
+    which they are.
     """
 
-    __slots__ = ("_order", "ranked_count", "scores")
+    __slots__ = ("_order", "_ranked", "ranked_count", "scores")
 
     def __init__(
-        self, scores: tuple[float | None, ...], ranked_count: int, order: tuple[int, ...] | None = None
+        self,
+        scores: tuple[float | None, ...],
+        ranked_count: int,
+        order: tuple[int, ...] | None = None,
+        ranked: Set[int] | None = None,
     ) -> None:
         """Without `order`, scored passages come first by falling score; ties keep their prior order."""
         self.scores = scores
         self.ranked_count = ranked_count
         self._order = order
+        self._ranked = ranked
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -61,6 +69,11 @@ class Reranking:
             keys = [math.inf if score is None else -score for score in self.scores]
             self._order = tuple(sorted(range(len(keys)), key=keys.__getitem__))
         return self._order
+
+    @property
+    def ranked(self) -> Set[int]:
+        """The indices of the passages this stage has looked at."""
+        return frozenset(self.order[: self.ranked_count]) if self._ranked is None else self._ranked
 
 
 class Reranker(Component):
@@ -102,14 +115,29 @@ class PointwiseReranker(Reranker):
             call.note("passages left without a score")
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of passage indices, best first, of a reranker that has looked at those in `ranked` so far.
+
+    The others may stand anywhere: a window that slides from the back leaves the front for last.
+    """
+
+    indices: Sequence[int]
+    ranked: Set[int]
+
+
 class ListwiseReranker(Reranker):
     """Orders passages by looking at several at a time. Its hits carry ranks and no scores."""
 
     @abstractmethod
     def order(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
-    ) -> AsyncIterator[Sequence[int]]:
-        """Better and better orders of passage indices, best first; each may be partial."""
+    ) -> AsyncIterator[Sequence[int] | Order]:
+        """Better and better orders of passage indices, best first; each may be partial.
+
+        What an order leaves out follows as it stood before. A bare sequence says that all in it were looked at.
+        Ends early when the call is over; the last order counts.
+        """
 
     async def rerank(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
@@ -117,13 +145,16 @@ class ListwiseReranker(Reranker):
         if not passages:
             return
         none = (None,) * len(passages)
+        order: tuple[int, ...] = tuple(range(len(passages)))
         async with aclosing(self.order(query, passages, top_n=top_n, call=call)) as stream:  # type: ignore[type-var]
             async for proposed in stream:
-                kept = [i for i in dict.fromkeys(proposed) if 0 <= i < len(passages)]
-                if len(kept) != len(proposed):
+                indices = proposed.indices if isinstance(proposed, Order) else proposed
+                kept = dict.fromkeys(index for index in indices if 0 <= index < len(passages))
+                if len(kept) != len(indices):
                     call.note("duplicate or unknown index dropped")
-                missing = sorted(set(range(len(passages))) - set(kept))
-                yield Reranking(none, len(kept), (*kept, *missing))
+                order = (*kept, *(index for index in order if index not in kept))
+                ranked = proposed.ranked & kept.keys() if isinstance(proposed, Order) else kept.keys()
+                yield Reranking(none, len(ranked), order, frozenset(ranked))
 
 
 class Index(Protocol):
@@ -160,8 +191,12 @@ class Index(Protocol):
 class HasIndex(Protocol):
     """A stage that keeps something for each document: postings, vectors, token embeddings."""
 
-    async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
+    async def open_index(
+        self, collection: str, generation: int, *, directory: Path, language: str = ""
+    ) -> Index | None:
         """Opens or creates the index of `collection` under `directory`, which is this index's alone.
+
+        None from a stage whose settings have it keep nothing.
 
         `language` is the collection's, an ISO 639-1 code; the index's own setting holds where it is empty.
         Afterwards the stage answers queries on that collection from it, until it is closed or dropped.

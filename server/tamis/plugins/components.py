@@ -144,9 +144,12 @@ class _Builder:
 
     def _constructed(self, name: str, table: PluginConfig, kind: type[Component]) -> Component:
         values = dict(table.settings)
-        for key, role in references(kind.Settings).items():
-            if isinstance(values.get(key), str):
-                values[key] = self._reference(name, key, values[key], role)
+        for key, reference in references(kind.Settings).items():
+            value = values.get(key)
+            if reference.is_plural and isinstance(value, list):
+                values[key] = tuple(self._reference(name, key, each, reference.role) for each in value)
+            elif isinstance(value, str):
+                values[key] = self._reference(name, key, value, reference.role)
         try:
             return kind(kind.Settings.model_validate(values))
         except ValidationError as error:
@@ -155,8 +158,8 @@ class _Builder:
         except ConfigurationError as error:
             raise self._error(name, error.message) from error
 
-    def _reference(self, name: str, key: str, target: str, role: type) -> Component:
-        if target not in self._tables:
+    def _reference(self, name: str, key: str, target: object, role: type) -> Component:
+        if not isinstance(target, str) or target not in self._tables:
             names = ", ".join(sorted(self._tables.keys() - {name})) or "none"
             raise self._error(name, f"{key} names {target!r}, which is not configured; configured: {names}", key)
         component = self._component(target)

@@ -42,7 +42,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             hits=collected.written_hits(),
             stage_reports=[from_report(each) for each in end.reports],
             unreachable=end.unreachable,
-            usage=from_usage(end.usage),
+            usage=from_usage(end.usage, end.cost),
             pipeline=end.pipeline,
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
@@ -55,7 +55,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         return pb.RerankResponse(
             hits=collected.written_hits(with_bodies=False),
             stage_reports=[from_report(each) for each in end.reports],
-            usage=from_usage(end.usage),
+            usage=from_usage(end.usage, end.cost),
             pipeline=end.pipeline,
         )
 
@@ -105,7 +105,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             answer=collected.answer(),
             stage_reports=[from_report(each) for each in end.reports],
             unreachable=end.unreachable,
-            usage=from_usage(end.usage),
+            usage=from_usage(end.usage, end.cost),
             pipeline=end.pipeline,
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],

@@ -116,7 +116,7 @@ def _completed(event: Completed, next_page_token: str) -> search_service_pb2.Com
         finish_reason=from_finish_reason(event.finish_reason),
         stage_reports=[from_report(each) for each in event.reports],
         unreachable=event.unreachable,
-        usage=from_usage(event.usage),
+        usage=from_usage(event.usage, event.cost),
         pipeline=event.pipeline,
         revision=event.revision,
         budget_basis=f"BUDGET_BASIS_{event.basis.name}",

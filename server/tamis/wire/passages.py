@@ -12,6 +12,7 @@ from tamis.context import Usage
 from tamis.errors import InvalidRequest
 from tamis.events import StageReport
 from tamis.model import Citation, Document, FinishReason, Hit, Locator, Passage, ScoreKind, Span, StageScore
+from tamis.prices import Money
 from tamis.v1 import passage_pb2
 from tamis.wire.checks import bounded_text, distinct, identifier
 from tamis.wire.landmarks import from_landmarks, to_landmarks
@@ -104,20 +105,27 @@ def from_report(report: StageReport) -> passage_pb2.StageReport:
         total_count=report.total_count,
         elapsed_duration=from_seconds(report.elapsed),
         budget_duration=from_seconds(report.budget) if math.isfinite(report.budget) else None,
-        usage=from_usage(report.usage),
+        usage=from_usage(report.usage, report.cost),
         notes=report.notes,
     )
 
 
-def from_usage(usage: Usage) -> passage_pb2.Usage:
-    """What work consumed."""
+def from_usage(usage: Usage, cost: Money | None) -> passage_pb2.Usage:
+    """What work consumed, and what that costs."""
     return passage_pb2.Usage(
         pair_count=usage.pair_count,
         input_token_count=usage.input_token_count,
         output_token_count=usage.output_token_count,
         model_call_count=usage.model_call_count,
         cache_hit_count=usage.cache_hit_count,
+        model_duration=from_seconds(usage.model_seconds) if usage.model_seconds else None,
+        cost=None if cost is None else _money(cost),
     )
+
+
+def _money(cost: Money) -> passage_pb2.Money:
+    units, nanos = divmod(cost.nanos, 10**9)
+    return passage_pb2.Money(currency_code=cost.currency, units=units, nanos=nanos)
 
 
 def from_finish_reason(reason: FinishReason) -> str:

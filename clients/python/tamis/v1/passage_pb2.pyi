@@ -21,6 +21,7 @@ class ScoreKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SCORE_KIND_MAX_SIM: _ClassVar[ScoreKind]
     SCORE_KIND_LOGIT: _ClassVar[ScoreKind]
     SCORE_KIND_PROBABILITY: _ClassVar[ScoreKind]
+    SCORE_KIND_LOG_PROBABILITY: _ClassVar[ScoreKind]
 
 class StageRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -67,6 +68,7 @@ SCORE_KIND_BM25: ScoreKind
 SCORE_KIND_MAX_SIM: ScoreKind
 SCORE_KIND_LOGIT: ScoreKind
 SCORE_KIND_PROBABILITY: ScoreKind
+SCORE_KIND_LOG_PROBABILITY: ScoreKind
 STAGE_ROLE_UNSPECIFIED: StageRole
 STAGE_ROLE_RETRIEVER: StageRole
 STAGE_ROLE_FUSION: StageRole
@@ -253,18 +255,32 @@ class Answer(_message.Message):
     def __init__(self, text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("pair_count", "input_token_count", "output_token_count", "model_call_count", "cache_hit_count")
+    __slots__ = ("pair_count", "input_token_count", "output_token_count", "model_call_count", "cache_hit_count", "model_duration", "cost")
     PAIR_COUNT_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
     MODEL_CALL_COUNT_FIELD_NUMBER: _ClassVar[int]
     CACHE_HIT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DURATION_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     pair_count: int
     input_token_count: int
     output_token_count: int
     model_call_count: int
     cache_hit_count: int
-    def __init__(self, pair_count: _Optional[int] = ..., input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., model_call_count: _Optional[int] = ..., cache_hit_count: _Optional[int] = ...) -> None: ...
+    model_duration: _duration_pb2.Duration
+    cost: Money
+    def __init__(self, pair_count: _Optional[int] = ..., input_token_count: _Optional[int] = ..., output_token_count: _Optional[int] = ..., model_call_count: _Optional[int] = ..., cache_hit_count: _Optional[int] = ..., model_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cost: _Optional[_Union[Money, _Mapping]] = ...) -> None: ...
+
+class Money(_message.Message):
+    __slots__ = ("currency_code", "units", "nanos")
+    CURRENCY_CODE_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    NANOS_FIELD_NUMBER: _ClassVar[int]
+    currency_code: str
+    units: int
+    nanos: int
+    def __init__(self, currency_code: _Optional[str] = ..., units: _Optional[int] = ..., nanos: _Optional[int] = ...) -> None: ...
 
 class StageReport(_message.Message):
     __slots__ = ("stage", "role", "outcome", "reason", "done_count", "total_count", "elapsed_duration", "budget_duration", "usage", "notes")

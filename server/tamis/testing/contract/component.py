@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pydantic import ValidationError
 
-from tamis.component import CONTRACT_VERSION, Component, Settings, references
+from tamis.component import CONTRACT_VERSION, Component, Settings, referred
 from tamis.context import Call
 from tamis.deadline import Deadline
 
@@ -39,9 +39,8 @@ def on_its_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...,
 async def opened(component: Component) -> AsyncIterator[Any]:
     """Opens a plugin, after those that its settings refer to; closes in reverse."""
     async with AsyncExitStack() as stack:
-        for name in references(type(component).Settings):
-            if (referred := getattr(component.settings, name)) is not None:
-                await stack.enter_async_context(opened(referred))
+        for each in referred(component):
+            await stack.enter_async_context(opened(each))
         stack.push_async_callback(component.close)
         await component.open()
         yield component

@@ -47,7 +47,7 @@ class RerankerContract(ComponentContract):
 
     def _check_scores(self, ranked: Sequence[float | None]) -> None:
         scores = [score for score in ranked if score is not None]
-        if type(self.plugin).capabilities.score_kind is ScoreKind.NONE:
+        if self.plugin.capabilities.score_kind is ScoreKind.NONE:
             assert not scores, "a reranker that gives scores declares their kind"
         elif isinstance(self.plugin, PointwiseReranker):
             assert len(scores) == len(ranked)
