@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tamis.endpoint import Failure, failure
@@ -64,7 +66,15 @@ def http_client(patience: float, headers: dict[str, str] | None = None) -> httpx
     """A client that takes no proxies, certificates or passwords from the environment."""
     import httpx
 
-    return httpx.AsyncClient(timeout=patience, headers=headers, trust_env=False)
+    return httpx.AsyncClient(timeout=patience, headers=headers, verify=_certificates(), trust_env=False)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once, as that takes longer than many a request."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def connection_failure(error: Exception) -> Failure | None:

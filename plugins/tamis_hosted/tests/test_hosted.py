@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import math
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing, suppress
@@ -397,3 +398,42 @@ def test_a_key_can_stand_in_a_file_of_its_own_and_is_never_shown(tmp_path: Path,
     assert "sk-3" not in repr(_reranker(provider, "http://x", api_key="sk-3").settings)
     with pytest.raises(ConfigurationError, match="api_key_file"):
         _reranker(provider, "http://x", api_key_file=tmp_path / "none")
+
+
+async def test_documents_are_sent_as_yaml_where_fields_are_named() -> None:
+    passage = Passage("1", "1", 1, "It sings.", title="Kettle", metadata={"year": 1999})
+    with reranking_endpoint("cohere") as endpoint:
+        async with opened(_reranker("cohere", endpoint.url, fields=("title", "year", "text"))) as reranker:
+            [each async for each in reranker.rerank(Query(QUERY), [passage], top_n=1, call=Call())]
+    assert endpoint.requests[0][2]["documents"] == ["title: Kettle\nyear: 1999\ntext: It sings.\n"]
+
+
+async def test_ten_thousand_passages_are_all_ranked() -> None:
+    texts = [f"the kettle {number}" for number in range(10_000)]
+    call = Call()
+    with reranking_endpoint("cohere") as endpoint:
+        reranker = _reranker("cohere", endpoint.url, passages_per_request=1_000, product="cohere/x")
+        async with opened(reranker):
+            scores = [each async for each in reranker.score(Query(QUERY), _passages(texts), call=call)]
+    assert sorted(index for index, _ in scores) == list(range(10_000))
+    assert call.usage.charges == {("cohere/x", BillingUnit.SEARCH): 100}
+
+
+async def test_the_log_of_voyages_sdk_holds_no_passages(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("voyageai.util.VOYAGE_LOG", "debug")
+    caplog.set_level(logging.DEBUG)
+    with reranking_endpoint("voyage") as endpoint:
+        assert await _ranked("voyage", endpoint)
+    assert "kettle" not in caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(("provider", "module"), [("cohere", "cohere"), ("voyage", "voyageai"), ("jina", "httpx")])
+async def test_a_missing_sdk_is_named_with_the_extra_that_brings_it(
+    provider: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    extra = "hosted" if provider == "jina" else provider
+    with pytest.raises(ConfigurationError, match=rf"'{module}'.*tamis\[{extra}\]"):
+        await _reranker(provider, "http://x").open()
