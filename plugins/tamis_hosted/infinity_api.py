@@ -9,8 +9,8 @@ from pydantic import Field
 
 from tamis.component import Capabilities
 from tamis.model import ScoreKind
-from tamis_hosted.http_api import HttpReranker
-from tamis_hosted.reranker import HostedSettings
+from tamis_hosted.http_api import HttpReranker, read
+from tamis_hosted.reranker import Answer, HostedSettings
 
 __all__ = ["InfinityReranker", "InfinitySettings"]
 
@@ -26,7 +26,7 @@ class InfinitySettings(HostedSettings):
 
 
 class InfinityReranker(HttpReranker):
-    """Any reranker that Infinity serves."""
+    """Any reranker that Infinity serves. What it calls tokens in its usage are characters, so they are not counted."""
 
     Settings = InfinitySettings
     vendor = "infinity"
@@ -41,3 +41,6 @@ class InfinityReranker(HttpReranker):
     def body(self, query: str, texts: Sequence[str]) -> dict[str, Any]:
         asked = {"model": self._settings.model, "query": query, "documents": list(texts)}
         return asked | {"return_documents": False, "raw_scores": self._settings.raw_scores}
+
+    def answer(self, told: Any) -> Answer:
+        return read(told["results"])

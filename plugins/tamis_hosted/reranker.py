@@ -85,13 +85,14 @@ class HostedReranker(PointwiseReranker):
         for index, passage in enumerate(passages):
             text = self._text(passage, call) if asked_text.strip() else ""
             places.setdefault(text, []).append(index)
-        for index in places.pop("", ()):
-            call.note("nothing to compare; lowest score given")
-            yield index, _LOWEST[self.capabilities.score_kind]
+        blank = places.pop("", [])
         async with aclosing(self._scored(asked_text, list(places), call)) as scored:
             async for text, score in scored:
                 for index in places[text]:
                     yield index, score
+        for index in blank:  # last, since what has a score stands before what has none
+            call.note("nothing to compare; lowest score given")
+            yield index, _LOWEST[self.capabilities.score_kind]
 
     @abstractmethod
     async def connect(self, key: str) -> None:

@@ -315,6 +315,18 @@ async def test_passages_without_text_are_last_and_not_sent(provider: str, endpoi
     assert call.notes == ["nothing to compare; lowest score given"]
 
 
+async def test_passages_without_text_do_not_come_first_where_the_endpoint_fails(
+    provider: str, endpoint: Endpoint
+) -> None:
+    endpoint.replies = [_refusal(500)]
+    ranked: list[Reranking] = []
+    async with opened(_reranker(provider, base_url(provider, endpoint))) as reranker:
+        with pytest.raises(Unavailable):
+            async for each in reranker.rerank(Query(QUERY), _passages(["", "the kettle"]), top_n=2, call=Call()):
+                ranked.append(each)
+    assert ranked == []
+
+
 async def test_a_query_without_text_keeps_the_order_and_asks_nothing(provider: str, endpoint: Endpoint) -> None:
     ranked = await _ranked(provider, endpoint, query=" ")
     assert (ranked[-1].order, ranked[-1].ranked_count) == ((0, 1, 2, 3), 4)
@@ -345,7 +357,7 @@ async def test_what_the_provider_bills_is_charged(provider: str, endpoint: Endpo
     unit = BillingUnit.SEARCH if provider == "cohere" else BillingUnit.INPUT_TOKEN
     call = Call()
     await _ranked(provider, endpoint, call, product="house/price")
-    if provider == "tei":  # which counts nothing
+    if provider in ("tei", "infinity"):  # which count nothing, or characters
         assert call.usage.charges == {}
         assert call.notes == ["the endpoint does not say what it bills; not charged"]
     else:
