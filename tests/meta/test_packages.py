@@ -16,6 +16,7 @@ import tamis
 import tamis_anthropic
 import tamis_context
 import tamis_extractive
+import tamis_hosted
 import tamis_llm
 import tamis_openai
 import tamis_qdrant
@@ -27,6 +28,7 @@ PLUGINS = (
     tamis_anthropic,
     tamis_context,
     tamis_extractive,
+    tamis_hosted,
     tamis_llm,
     tamis_openai,
     tamis_qdrant,
@@ -48,6 +50,11 @@ ENGINES = (
     "docx",
     "selectolax",
     "charset_normalizer",
+    "cohere",
+    "mixedbread",
+    "voyageai",
+    "httpx",
+    "yaml",
 )
 _SCRIPTS = {"tamis_qdrant.embedded.worker"}
 
