@@ -77,7 +77,7 @@ class Reranking:
 
 
 class Reranker(Component):
-    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`, never this class."""
+    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`; this class only to combine others."""
 
     @abstractmethod
     def rerank(

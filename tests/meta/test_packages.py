@@ -21,6 +21,7 @@ import tamis_llm
 import tamis_openai
 import tamis_qdrant
 import tamis_readers
+import tamis_rerankers
 import tamis_tantivy
 import tamis_transformers
 
@@ -33,6 +34,7 @@ PLUGINS = (
     tamis_openai,
     tamis_qdrant,
     tamis_readers,
+    tamis_rerankers,
     tamis_tantivy,
     tamis_transformers,
 )

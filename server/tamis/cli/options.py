@@ -19,6 +19,7 @@ __all__ = [
     "ConfigFile",
     "Json",
     "Language",
+    "Overrides",
     "PageSize",
     "PerDocument",
     "Pipeline",
@@ -48,6 +49,9 @@ Pipeline = Annotated[
     str, typer.Option("--pipeline", "-p", help="A configured pipeline, or an expression such as 'bm25 % 50 >> late'.")
 ]
 PageSize = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits to show.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A stage's setting, for this request: answer.max_sentences=5.")
+]
 PerDocument = Annotated[
     int, typer.Option("--per-document", min=0, help="The most hits of one document; 0 for any number.")
 ]
