@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import structlog
 
-from tamis.context import Call, CallEnded
+from tamis.context import Call, CallEnded, Usage
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded
 
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 _LOG = structlog.get_logger(__name__)
 _NEVER = Deadline()
 _WINDOW = 32
+_Told: TypeAlias = tuple[int, Any, Usage]
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +34,8 @@ class _Job(Generic[Item, Result]):
     call: Call
     position: int
     loop: asyncio.AbstractEventLoop
-    results: asyncio.Queue[tuple[int, Any]] = field(repr=False)
+    results: asyncio.Queue[_Told] = field(repr=False)
+    work: Usage = field(default_factory=Usage)
 
     @property
     def urgency(self) -> tuple[Deadline, int]:
@@ -42,9 +45,9 @@ class _Job(Generic[Item, Result]):
         return deadline, 0 if deadline == _NEVER else self.position // _WINDOW
 
     def tell(self, outcome: Result | BaseException) -> None:
-        """Delivers the outcome to the waiting loop, which may be gone."""
+        """Delivers the outcome, and what it took, to the waiting loop, which may be gone."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.results.put_nowait, (self.position, outcome))
+            self.loop.call_soon_threadsafe(self.results.put_nowait, (self.position, outcome, self.work))
 
 
 class ModelQueue(Generic[Item, Result]):
@@ -53,12 +56,21 @@ class ModelQueue(Generic[Item, Result]):
     A batch holds items of similar cost whose padded cost (longest times count) stays within `batch_cost`; it begins
     with the item whose deadline comes first. Nothing waits to fill a batch. Items whose call has ended are never
     computed. A batch that fails is divided until only the items to blame fail.
+
+    With its results each call's usage gets a model call for every batch it had an item in, and of the batch's seconds,
+    read off `clock`, the share that its items had in the cost.
     """
 
     def __init__(
-        self, compute: Callable[[Sequence[Item]], Sequence[Result]], *, batch_cost: int, most_waiting: int = 20_000
+        self,
+        compute: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        batch_cost: int,
+        most_waiting: int = 20_000,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._compute, self._batch_cost, self._most_waiting = compute, batch_cost, most_waiting
+        self._clock = clock
         self._waiting: list[_Job[Item, Result]] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -84,7 +96,7 @@ class ModelQueue(Generic[Item, Result]):
         Raises `Overloaded` at once when the queue is full, `CallEnded` when the call ends first, and whatever
         `compute` raised for an item that failed by itself.
         """
-        results: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
+        results: asyncio.Queue[_Told] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         pairs = zip(items, costs, strict=True)
         jobs: list[_Job[Item, Result]] = [
@@ -93,7 +105,8 @@ class ModelQueue(Generic[Item, Result]):
         self._submit(jobs)
         try:
             for _ in jobs:
-                position, outcome = await results.get()
+                position, outcome, work = await results.get()
+                call.usage.add(work)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 yield position, outcome
@@ -151,11 +164,14 @@ class ModelQueue(Generic[Item, Result]):
     def _run(self, batch: list[_Job[Item, Result]]) -> None:
         if not batch:
             return
+        begun = self._clock()
         try:
             results = self._compute([job.item for job in batch])
         except Exception as error:
+            _charge(batch, self._clock() - begun)
             self._divide(batch, error)
             return
+        _charge(batch, self._clock() - begun)
         for job, result in zip(batch, results, strict=True):
             job.tell(result)
 
@@ -168,3 +184,13 @@ class ModelQueue(Generic[Item, Result]):
         half = len(batch) // 2
         self._run(batch[:half])
         self._run(batch[half:])
+
+
+def _charge(batch: Sequence[_Job[Any, Any]], seconds: float) -> None:
+    """Notes on each job its share of a forward pass; the pass itself on one job of each call."""
+    whole = sum(max(1, job.cost) for job in batch)
+    calls: set[int] = set()
+    for job in batch:
+        job.work.model_seconds += seconds * max(1, job.cost) / whole
+        job.work.model_call_count += id(job.call) not in calls
+        calls.add(id(job.call))
