@@ -21,7 +21,7 @@ from transformers import (
 from tamis.context import Call
 from tamis.errors import ConfigurationError
 from tamis.model import Passage, Query
-from tamis.testing.contract import RerankerContract, opened
+from tamis.testing.contract import opened
 from tamis_transformers import CrossEncoderReranker
 from tamis_transformers.checkpoint import located
 
@@ -66,11 +66,6 @@ async def _scores(path: Path, query: str, *texts: str, **settings: Any) -> list[
     async with opened(_reranker(path, **settings)) as it:
         found = {place: score async for place, score in it.score(Query(query), passages, call=Call())}
     return [found[place] for place in range(len(texts))]
-
-
-class TestCrossEncoder(RerankerContract):
-    def component(self) -> CrossEncoderReranker:
-        return _reranker(_checkpoint(1))
 
 
 @pytest.mark.parametrize("labels", [1, 2])
