@@ -182,4 +182,4 @@ async def test_who_stops_listening_leaves_nothing_in_the_queue() -> None:
         task = asyncio.ensure_future(anext(aiter(stream)))
         await task
         await stream.aclose()  # type: ignore[attr-defined]
-        assert it._opened[1]._waiting == []
+        assert len(it._opened[1]._waiting) == 0
