@@ -7,9 +7,9 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossEncoderReranker", "CrossEncoderSettings"]
 
+# Told apart by hand, so that a mistake in a table is not reported as if a name had been meant.
+_NamedOrTable: TypeAlias = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Template, Tag("table")],
+    Discriminator(lambda given: "table" if isinstance(given, dict | Template) else "name"),
+]
 _AT_ONCE = 256  # passages that are tokenized before the call is asked again
 
 
@@ -40,7 +45,7 @@ class CrossEncoderSettings(Settings):
 
     model: str
     kind: Literal["auto", "classifier", "decoder", "encoder-decoder"] = "auto"
-    template: str | Template | None = None
+    template: _NamedOrTable | None = None
     instruction: str | None = None
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -58,3 +58,16 @@ def test_braces_are_doubled_and_an_instruction_may_be_left_out() -> None:
 def test_a_temperature_without_probabilities_is_refused() -> None:
     with pytest.raises(ValidationError, match="probability"):
         CrossEncoderSettings(model="x", temperature=2.0)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ({"prompt": ["{query}", "{document}"], "yes": "yes"}, r"template\.table\n.*{document} is no placeholder"),
+        ({"prompt": ["{query}", "{passage}"]}, r"template\.table\.yes\n.*required"),
+        (3, r"template\.name\n.*valid string"),
+    ],
+)
+def test_a_mistake_in_a_template_is_told_where_it_is(template: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CrossEncoderSettings(model="x", template=template)
