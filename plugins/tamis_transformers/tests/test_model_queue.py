@@ -173,6 +173,27 @@ async def test_calls_share_a_batch() -> None:
     assert [set(batch) for batch in model.batches] == [{"gate"}, {"a", "b", "c"}]
 
 
+async def test_room_beside_an_urgent_item_goes_to_the_nearest_in_cost_of_those_that_are_no_longer() -> None:
+    model = Model()
+    async with busy(model, batch_cost=15) as (queue, _):
+        later, soon = Call(Deadline.after(2_000)), Call(Deadline.after(1_000))
+        names = ["tiny", "like", "longer", "small"]
+        tasks = [
+            await begun(queue.collect(names, [1, 4, 6, 3], later)),
+            await begun(queue.collect(["urgent"], [5], soon)),
+        ]
+        model.released.set()
+        await asyncio.gather(*tasks)
+    assert model.batches[1:] == [("urgent", "like", "small"), ("longer", "tiny")]
+
+
+async def test_no_items_are_no_work() -> None:
+    model = Model()
+    async with busy(model) as (queue, _):
+        assert await queue.collect([], [], Call()) == []
+    assert model.batches == [("gate",)]
+
+
 async def test_results_come_as_they_are_computed() -> None:
     model = Model()
     async with busy(model, batch_cost=1) as (queue, _):
