@@ -17,6 +17,7 @@ import tamis_anthropic
 import tamis_context
 import tamis_extractive
 import tamis_llm
+import tamis_llm_rankers
 import tamis_openai
 import tamis_qdrant
 import tamis_readers
@@ -28,6 +29,7 @@ PLUGINS = (
     tamis_context,
     tamis_extractive,
     tamis_llm,
+    tamis_llm_rankers,
     tamis_openai,
     tamis_qdrant,
     tamis_readers,
