@@ -15,7 +15,6 @@ _APART = re.compile(r"[\s,;>]+")
 _PIECES = re.compile(r"[>,;\n]+")
 _PIECE = re.compile(r"\W*(?:passage|document)?\s*(\w{1,6})\W*", re.IGNORECASE)
 _NAMED = r"(?:passage|document|answer(?:\s+is)?|option|choice)"
-_THOUGHTS = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +26,8 @@ class Reading:
 
 
 def without_thoughts(answer: str) -> str:
-    """What a model said after it had thought aloud."""
-    return answer.rpartition(_THOUGHTS)[2]
+    """What a model said after it had thought aloud; nothing while it still does."""
+    return answer.rpartition("</think>")[2].partition("<think>")[0]
 
 
 def permutation(answer: str, labels: Sequence[str]) -> Reading:

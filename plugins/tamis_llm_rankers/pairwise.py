@@ -135,10 +135,11 @@ class _Duels:
         return 0.5 if found is None else found
 
     async def best(self, members: Sequence[int]) -> int:
-        """The place of the best; of equally good ones the first."""
+        """The place of the best; of equally good ones that of the prior order's first."""
         best = 0
         for place in range(1, len(members)):
-            if await self.odds(members[place], members[best]) > 0.5:
+            odds = await self.odds(members[place], members[best])
+            if (odds, members[best]) > (0.5, members[place]):
                 best = place
         return best
 

@@ -47,18 +47,18 @@ class SetwiseReranker(AskingReranker):
 
     async def orders(self, asking: Asking, texts: Sequence[str], top: int, call: Call) -> AsyncGenerator[Order, None]:
         seen: set[int] = set()
-        known: dict[tuple[int, ...], int | None] = {}
+        known: dict[tuple[int, ...], list[float] | None] = {}
 
         async def best(members: Sequence[int]) -> int:
             key = tuple(members)
             if key in known:
                 call.usage.cache_hit_count += 1
             else:
-                told = await asking.likelihoods(key)
-                known[key] = None if told is None else told.index(max(told))
-            found = known[key]
-            seen.update(() if found is None else key)
-            return found or 0
+                known[key] = await asking.likelihoods(key)
+            told = known[key]
+            seen.update(() if told is None else key)
+            ties = [0.0] * len(key) if told is None else told
+            return max(range(len(key)), key=lambda place: (ties[place], -key[place]))
 
         sort = HeapSort(len(texts), top, arity=self._settings.set_size - 1, best=best)
         at_once = self._settings.concurrency if asking.left >= sort.build_steps else 1

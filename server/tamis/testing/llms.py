@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -87,6 +88,8 @@ class ScriptedLlm(Llm):
 
 _LABELLED = re.compile(r"^\[(\w+)\] |(?:^Passage |\bDocument)(\w)\b:|^Passage():", re.MULTILINE)
 
+Malformed = Literal["", "prose", "bare", "repeats", "unknown", "truncated", "nonsense", "silence", "nan", "none"]
+
 
 class OracleSettings(Settings):
     """A passage's grade is the number in its `grade-17`, or that of a phrase of `grades` in it, else `default_grade`;
@@ -94,7 +97,7 @@ class OracleSettings(Settings):
 
     At `lie_rate` an answer is wrong: the place of a passage in an order, or the one that is named. The same prompt gets
     the same answer. `first_bias` is by how many grades the first of the passages seems better. `malformed` is how it
-    answers in words, apart from the order. After `hangs_after` calls it waits until it is cancelled.
+    answers otherwise than it is asked to. After `hangs_after` calls it waits until nobody waits for it.
     """
 
     grades: Mapping[str, float] = Field(default_factory=dict)
@@ -103,14 +106,17 @@ class OracleSettings(Settings):
     seed: int = 0
     first_bias: float = 0.0
     gives_log_probabilities: bool = True
-    malformed: Literal["", "prose", "bare", "repeats", "unknown", "truncated", "nonsense", "silence"] = ""
+    malformed: Literal["", "prose", "bare", "repeats", "unknown", "truncated", "nonsense", "silence", "nan", "none"] = (
+        ""
+    )
     hangs_after: int | None = None
     context_size: int = 8_192
 
 
 class OracleLlm(Llm):
     """Answers questions about which passages are relevant: an order of `[labels]`, one label, true or false, and how
-    likely a query is. Remembers the prompts, and how many calls were under way at most."""
+    likely a query is. Remembers the prompts, how many calls were under way at most, and how often it was asked for
+    log-probabilities that it does not give."""
 
     Settings = OracleSettings
 
@@ -121,6 +127,7 @@ class OracleLlm(Llm):
         self.prompts: list[Prompt] = []
         self.most_under_way = 0
         self.under_way = 0
+        self.refused_count = 0
 
     @property
     def context_token_count(self) -> int:
@@ -139,8 +146,11 @@ class OracleLlm(Llm):
 
     async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
         if not self.settings.gives_log_probabilities:
+            self.refused_count += 1
             raise NotImplementedError
         await self._work(prompt, call)
+        if self.settings.malformed in ("nan", "none"):
+            return np.full(len(choices), math.nan if self.settings.malformed == "nan" else -math.inf)
         grades, chance = self._graded(prompt)
         if not choices or not grades:
             return np.array([-float(len(each)) for each in choices])
@@ -165,7 +175,7 @@ class OracleLlm(Llm):
             call.usage.input_token_count += sum(self.count_tokens(each.text) for each in prompt.messages)
             if self.settings.hangs_after is not None and len(self.prompts) > self.settings.hangs_after:
                 trace.entered.set()
-                await asyncio.Event().wait()
+                await call.wait(asyncio.Event().wait())
             await asyncio.sleep(0)
         finally:
             self.under_way -= 1
