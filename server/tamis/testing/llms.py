@@ -137,6 +137,7 @@ class OracleLlm(Llm):
         words = self._answer(prompt).split(" ")
         await self._work(prompt, call)
         for place, word in enumerate(words):
+            await asyncio.sleep(0)
             if place == limit:
                 call.note(CUT_AT_LIMIT)
                 return
