@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from graded import QUERY, asked, built, passages, shuffled
+from hypothesis import given
+from hypothesis import settings as laws
+from hypothesis import strategies as st
 
 from tamis.context import Call
 from tamis.errors import ConfigurationError, Overloaded
@@ -28,6 +31,7 @@ KINDS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (SetwiseReranker, {}),
     (QueryLikelihoodReranker, {}),
 )
+REPLIES = st.text(max_size=60) | st.text("[]>ABC123 \n,.<>/think", max_size=40)
 every_kind = pytest.mark.parametrize(("kind", "settings"), KINDS)
 
 
@@ -230,6 +234,18 @@ async def test_what_a_passage_demands_moves_no_label() -> None:
             for prompt in reranker.settings.llm.prompts:
                 assert "\n[1] (1)" not in prompt.messages[-1].text
                 assert prompt.messages[-1].text.count("Passage A:") <= 1
+
+
+@laws(max_examples=40, deadline=None)
+@given(
+    reply=st.text(max_size=60) | st.text("[]>ABC123 \n,.<>/think", max_size=40), place=st.integers(0, len(KINDS) - 2)
+)
+async def test_whatever_a_model_answers_every_order_is_complete(reply: str, place: int) -> None:
+    kind, chosen = KINDS[place]
+    llm = ScriptedLlm(ScriptedLlm.Settings(reply=reply))
+    async with opened(kind(kind.Settings(llm=llm, **chosen))) as reranker:
+        async for each in reranker.rerank(QUERY, passages([1, 2, 3, 4, 5, 6]), top_n=3, call=Call()):
+            assert sorted(each.order) == list(range(6))
 
 
 async def test_a_base_model_that_goes_on_is_left_at_the_end_of_its_line() -> None:
