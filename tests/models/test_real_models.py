@@ -232,10 +232,10 @@ async def _ranked(kind: Any, llm: Any, call: Call, **settings: Any) -> tuple[int
         order = each.order
     usage, seconds = call.usage, time.perf_counter() - started
     await reranker.close()
-    _tell(
-        f"{kind.__name__} {settings} on {type(llm).__name__}: {order}, {usage.pair_count} pairs, "
-        f"{usage.model_call_count} calls, {usage.input_token_count} tokens in, {usage.output_token_count} out, {seconds:.1f} s, {call.notes}"
-    )
+    counts = f"{usage.pair_count} pairs, {usage.model_call_count} calls"
+    tokens = f"{usage.input_token_count} tokens in, {usage.output_token_count} out"
+    what = f"{kind.__name__} {settings} on {type(llm).__name__}"
+    _tell(f"{what}: {order}, {counts}, {tokens}, {seconds:.1f} s, {call.notes}")
     assert sorted(order) == list(range(len(SHELF)))
     return order
 
