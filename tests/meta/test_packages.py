@@ -18,6 +18,7 @@ import tamis_context
 import tamis_extractive
 import tamis_hosted
 import tamis_llm
+import tamis_llm_rankers
 import tamis_openai
 import tamis_qdrant
 import tamis_readers
@@ -31,6 +32,7 @@ PLUGINS = (
     tamis_extractive,
     tamis_hosted,
     tamis_llm,
+    tamis_llm_rankers,
     tamis_openai,
     tamis_qdrant,
     tamis_readers,
