@@ -3,8 +3,8 @@
     python benchmarks/max_sim.py                    # the kernel against the plain loop, on made-up vectors
     python benchmarks/max_sim.py FOLDER [--queries 76] [--timed 5]   # and a judged collection, by MiniLM
 
-Loop and kernel take turns in one run. On a collection every document is one passage and every query is scored against all
-of them; some of the passages are stored, and a rerank of 50 is timed with their vectors stored and without. Set
+Loop and kernel take turns in one run. On a collection every document is one passage and every query is scored against
+all of them; some of the passages are stored, and a rerank of 50 is timed with their vectors stored and without. Set
 OMP_NUM_THREADS to the processors that are free.
 """
 

@@ -23,6 +23,8 @@ from tamis.testing.contract import opened
 from tamis.testing.contract.collections import TEXTS, Collection, passage
 from tamis.testing.embedders import HashEmbedder
 from tamis_transformers import LateInteractionReranker
+from tamis_transformers.late_interaction.compression import Int8
+from tamis_transformers.late_interaction.store import Stored, TokenStore
 
 
 class CountingEmbedder(HashEmbedder):
@@ -174,6 +176,16 @@ async def test_a_batch_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         with pytest.raises(Overloaded):
             await docs.put(("0", ()), ("1", [passage("1", TEXTS[1])]))
         assert (await docs.held(), await docs.index.checkpoint()) == ({"0/0": 1}, 1)
+
+
+def test_a_write_that_breaks_off_leaves_documents_and_checkpoint_as_they_were(tmp_path: Path) -> None:
+    store = TokenStore(tmp_path, Int8(), {})
+    store.write({"a": [Stored("a/0", 1, b"hash", np.ones((2, 4), np.int8))]}, 1)
+    broken: Any = None
+    with pytest.raises(TypeError):
+        store.write({"a": [Stored("a/0", 2, b"other", np.ones((3, 4), np.int8)), Stored("a/1", 2, b"", broken)]}, 2)
+    assert (store.checkpoint(), store.ids(), len(store.read({"a/0": b"hash"})["a/0"])) == (1, [("a/0", 1)], 2)
+    store.close()
 
 
 async def test_vectors_that_are_not_finite_are_neither_stored_nor_scored(tmp_path: Path) -> None:
