@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tamis.models import Float32Array
-from tamis_transformers.late_interaction.compression import Compression, Rows
+from tamis_transformers.late_interaction.compression import Compression, Rows, lengths
 
 __all__ = ["max_sim", "max_sims"]
 
-_BLOCK = 2_048
+_BLOCK = 512
 
 
 def max_sim(query: Float32Array, passage: Float32Array) -> float:
@@ -27,15 +27,22 @@ def max_sim(query: Float32Array, passage: Float32Array) -> float:
 def max_sims(query: Float32Array, passages: Sequence[Rows], compression: Compression) -> Float32Array:
     """`max_sim` of each passage, in their order: one product of matrices for a block of passages.
 
-    No more than a block of some thousand tokens, or one longer passage, is expanded at a time.
+    No more than some hundred tokens, or one longer passage, are expanded at a time, always in the same memory.
     """
     scores = np.zeros(len(passages), dtype=np.float32)
-    if len(query):
-        for block in _blocks(passages):
-            rows = np.concatenate([passages[index] for index in block])
-            starts = np.cumsum([0, *(len(passages[index]) for index in block[:-1])])
-            matches = query @ compression.expanded(rows).T
-            scores[block] = np.maximum.reduceat(matches, starts, axis=1).sum(axis=0)
+    if not len(query) or not passages:
+        return scores
+    buffer = np.empty((max(_BLOCK, *map(len, passages)), query.shape[1]), dtype=np.float32)
+    turned = np.ascontiguousarray(query.T)
+    for block in _blocks(passages):
+        starts = np.cumsum([0, *(len(passages[index]) for index in block)])
+        vectors = buffer[: starts[-1]]
+        for index, start in zip(block, starts, strict=False):
+            vectors[start : start + len(passages[index])] = passages[index]
+        matches = vectors @ turned
+        if not compression.is_unit:  # cheaper here than for the vectors, which are longer than the query
+            matches /= lengths(vectors)[:, np.newaxis]
+        scores[block] = np.maximum.reduceat(matches, starts[:-1], axis=0).sum(axis=1)
     return scores
 
 
