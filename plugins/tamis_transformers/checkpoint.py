@@ -21,6 +21,7 @@ __all__ = [
     "located_gguf",
     "max_tokens",
     "model_of",
+    "position_count",
     "tokenizer_of",
 ]
 
@@ -100,12 +101,20 @@ def tokenizer_of(path: Path, *, remote_code: bool = False) -> Any:
 
 def max_tokens(path: Path, model: Any, wanted: int | None) -> int:
     """What the checkpoint says it reads, never more than it has positions for, or less if that is wanted."""
-    positions = int(getattr(model.config, "max_position_embeddings", 512))
-    table = _position_table(model)
-    if table is not None:  # RoBERTa and its kin count positions from behind the padding's
-        positions = min(positions, table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1)
+    positions = position_count(model)
     said = json_of(path / "sentence_bert_config.json").get("max_seq_length") or positions
     return min(int(said), positions, wanted or positions)
+
+
+def position_count(model: Any) -> int:
+    """How many tokens the model has positions for."""
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    table = _position_table(model)
+    if table is None:
+        return positions
+    # RoBERTa and its kin count positions from behind the padding's.
+    behind: int = table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1
+    return min(positions, behind)
 
 
 def device(wanted: str) -> Any:
