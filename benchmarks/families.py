@@ -60,14 +60,20 @@ async def compare(
     for family in families:
         key = fingerprint(astuple(family), count, pairs, collection, retrieval, files=_code())
         known = _kept(work, key)
-        found.append(known or await _shown(family, collection, asked, pairs, work, shown))
+        found.append(known or await _shown(family, collection, asked, pairs, work, shown, retrieval))
         if known is None and _is_whole(found[-1]):
             _keep(work, key, found[-1])
     return found
 
 
 async def _shown(
-    family: Family, collection: str, asked: Sequence[Asked], pairs: Sequence[MinimalPair], work: Path, shown: Progress
+    family: Family,
+    collection: str,
+    asked: Sequence[Asked],
+    pairs: Sequence[MinimalPair],
+    work: Path,
+    shown: Progress,
+    retrieval: str,
 ) -> dict[str, Any]:
     """Its record. Whatever goes wrong with one family is no reason not to show the next."""
     told = {"family": family.name, "weights": family.weights, "stages": []}
@@ -75,7 +81,7 @@ async def _shown(
         return told | {"missing": f"plugin {', '.join(sorted(missing))}"}
     task = shown.add_task(family.name, total=len(asked[: family.queries]) + len(pairs) * family.compares)
     try:
-        record = await measured(family, collection, asked, pairs, work, lambda: shown.advance(task))
+        record = await measured(family, collection, asked, pairs, work, lambda: shown.advance(task), retrieval)
     except NotInstalled as error:
         return told | {"missing": str(error)}
     except grpc.aio.AioRpcError as error:

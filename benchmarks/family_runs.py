@@ -12,11 +12,12 @@ from typing import Any
 
 from family_makings import filled_in
 from family_record import Asked, Compared, record
-from family_server import Answer, Served
+from family_server import Served
 from family_table import Family
 from judged import Judged, Judgement
 from pairs import MinimalPair, balanced_orders
 
+from tamis.config import parse
 from tamis.model import Document, Hit, Passage, ScoreKind, Span
 from tamis.v1 import passage_pb2
 
@@ -81,6 +82,7 @@ async def measured(
     pairs: Sequence[MinimalPair],
     work: Path,
     tick: Callable[[], None],
+    retrieval: str = RETRIEVAL,
 ) -> dict[str, Any]:
     """What one family makes of its share of the questions and, with trained weights, of the pairs.
 
@@ -91,7 +93,7 @@ async def measured(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         config = await filled_in(family, work, folder, stack)
         if family.stored:
-            config = RETRIEVAL + config
+            config = retrieval + config
         served = await stack.enter_async_context(
             Served.start(config, work / "index" if family.stored else folder / "data")
         )
@@ -101,21 +103,19 @@ async def measured(
         some = [replace(each, passages=each.passages[: family.depth]) for each in asked[: family.queries]]
         answers, compared = [], []
         for each in some:
-            answers.append(await _ranked(served, family, collection, each))
+            if family.stored:
+                candidates = parse(retrieval).pipelines["candidates"].expression
+                pipeline = f"({candidates}) % {family.depth} >> {family.expression}"
+                answers.append(await served.look_up(collection, each.text, pipeline))
+            else:
+                answers.append(await served.rerank(each.text, each.passages, family.expression))
             tick()
         for pair, right_first in zip(pairs, balanced_orders(pairs), strict=True):
             if family.compares:
                 compared.append(await _compared(served, family, pair, right_first=right_first))
-            tick()
+                tick()
     kept = record(some, answers, compared, judged=family.weights == "trained")
     return {"family": family.name, "weights": family.weights, **kept}
-
-
-async def _ranked(served: Served, family: Family, collection: str, asked: Asked) -> Answer:
-    if not family.stored:
-        return await served.rerank(asked.text, asked.passages, family.expression)
-    pipeline = f"(bm25 % {_DEPTH} | dense % {_DEPTH}) % {family.depth} >> {family.expression}"
-    return await served.look_up(collection, asked.text, pipeline)
 
 
 async def _compared(served: Served, family: Family, pair: MinimalPair, *, right_first: bool) -> Compared:
