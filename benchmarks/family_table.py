@@ -73,7 +73,7 @@ def _hosted(plugin: str) -> Family:
 FAMILIES = (
     Family("late-interaction", _LATE, "late"),
     Family("late-interaction, blended", _LATE, "prior | late"),
-    Family("late-interaction, stored", _LATE.removeprefix(_MINILM) + 'store = "float16"\n', "late", stored=True),
+    Family("late-interaction, stored", _LATE.removeprefix(_MINILM) + 'store = "int8"\n', "late", stored=True),
     Family(
         "late-interaction, ColBERT",
         '[models.colbert]\nplugin = "colbert"\nmodel = "$CHECKPOINT"\n'
