@@ -76,6 +76,8 @@ def failures(address: str = "") -> Generator[None, None, None]:
 def _fail_call(error: CallError, address: str) -> NoReturn:
     if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
         fail(f"no server answers at {address}", ExitCode.UNREACHABLE, "start one with: tamis serve")
+    if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason:
+        fail("the deadline passed before the server was done", ExitCode.FAILED, "give it more with --deadline")
     if error.violations:
         fail(
             "the request was refused",
