@@ -133,13 +133,13 @@ async def _rerank(
         begin = time.perf_counter()
         await index.apply([Change(number, it.document_id, (it,)) for number, it in enumerate(some, 1)], upto=len(some))
         took = time.perf_counter() - begin
-        size = _size(Path(folder)) / len(some)
-        print(f"stored: {len(some) / took:.0f} passages a second, {size:,.0f} bytes a passage on disk")
+        print(f"stored: {len(some) / took:.0f} passages a second")
         for name, stage in (("stored", stored), ("encoded", plain)):
             times = [await _timed(stage, each.text, passages) for each in queries]
             print(f"a rerank of {_CANDIDATES} passages, {name}: median {1e3 * statistics.median(times):,.1f} ms")
         await stored.close()
         await plain.close()
+        print(f"on disk: {_size(Path(folder)) / len(some):,.0f} bytes a passage")
 
 
 def _size(folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tamis_transformers.late_interaction import max_sim, max_sims
@@ -19,6 +19,7 @@ def unit_vectors(count: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
+@settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 3_000) | st.integers(0, 9), max_size=8),
     query_length=st.integers(0, 5),
