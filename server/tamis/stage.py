@@ -77,7 +77,8 @@ class Reranking:
 
 
 class Reranker(Component):
-    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`, never this class."""
+    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`; this class only where a passage's score
+    changes on the way, and then repair and note what they do."""
 
     @abstractmethod
     def rerank(
