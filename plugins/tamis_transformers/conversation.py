@@ -50,9 +50,10 @@ class Conversation:
         raise InvalidRequest.of("messages", "the model's chat template takes no such sequence of turns")
 
 
-def defuser(tokenizer: Any) -> Callable[[str], str]:
-    """What takes special tokens of a tokenizer that stand in a text apart by a blank, so that they are only text."""
-    found = {str(each) for each in tokenizer.all_special_tokens}
+def defuser(tokenizer: Any, *also: str) -> Callable[[str], str]:
+    """What takes special tokens of a tokenizer, and others named besides, apart by a blank where they stand in a text,
+    so that they are only text."""
+    found = {*also, *(str(each) for each in tokenizer.all_special_tokens)}
     found |= {each.content for each in tokenizer.added_tokens_decoder.values() if each.special}
     special = sorted((each for each in found if len(each) > 1), key=len, reverse=True)
     if not special:
