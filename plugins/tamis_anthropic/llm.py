@@ -4,42 +4,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Annotated, Any
 
 import anthropic
 import httpx2
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from tamis.component import Capabilities, Settings, overridable
-from tamis.context import Call
-from tamis.endpoint import Failure, asked, failure, while_active
-from tamis.errors import ConfigurationError, Unavailable
+from tamis.component import Capabilities, overridable
+from tamis.context import BillingUnit, Call
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.errors import Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
 __all__ = ["AnthropicLlm", "AnthropicSettings"]
 
 _NO_ANSWER = (ValueError, AttributeError, LookupError, TypeError)  # what reading one raises, as the SDK checks nothing
+_VENDOR = "https://api.anthropic.com"
+_CACHE_WRITE, _CACHE_READ = 1.25, 0.1  # what a token costs there, in input tokens, whatever the model
 _CUT = ("max_tokens", "model_context_window_exceeded")
 _STATUS_OF_EVENT = {"overloaded_error": 529, "rate_limit_error": 429, "authentication_error": 401, "api_error": 500}
 
 
-class AnthropicSettings(Settings):
-    """The key stands in `api_key_file`, or in `api_key`. `base_url` is that of the API or of a proxy in front of it.
-    `temperature` and `top_p` are sent only where they are set: some models take neither. `patience` is how many
-    seconds the endpoint may be silent. `extra_body` goes into every request as it stands."""
+class AnthropicSettings(EndpointSettings):
+    """`base_url` is that of the API or of a proxy in front of it. `temperature` and `top_p` are sent only where they
+    are set: some models take neither. `extra_body` goes into every request as it stands. At Anthropic's own address,
+    `product` is `anthropic/MODEL`."""
 
     model: str
-    base_url: str = "https://api.anthropic.com"
-    api_key: SecretStr = SecretStr("")
-    api_key_file: Path | None = None
+    base_url: str = _VENDOR
     temperature: Annotated[float, Field(ge=0, le=1)] | None = Field(None, json_schema_extra=overridable())
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, json_schema_extra=overridable())
     stop: tuple[str, ...] = ()
     extra_body: dict[str, Any] = Field(default_factory=dict)
     context_token_count: Annotated[int, Field(ge=1_024)] = 200_000
-    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
-    patience: Annotated[float, Field(gt=0)] = 60.0
 
 
 class AnthropicLlm(Llm):
@@ -51,7 +48,9 @@ class AnthropicLlm(Llm):
     def __init__(self, settings: AnthropicSettings) -> None:
         super().__init__(settings)
         self._settings = settings
-        self._key = _key(settings)
+        self._key = settings.key()
+        self._product = settings.billed_as(f"anthropic/{settings.model}", _VENDOR)
+        self._pacing = Pacing()
         self._client: anthropic.AsyncAnthropic | None = None
 
     async def open(self) -> None:
@@ -84,7 +83,7 @@ class AnthropicLlm(Llm):
         except (anthropic.AnthropicError, httpx2.HTTPError, *_NO_ANSWER) as error:
             raise _judged(error).error from None
         finally:
-            heard.count(self, prompt, call)
+            self._charge(*heard.count(self, prompt, call), call)
         if heard.stop_reason is None:
             raise Unavailable("the endpoint broke off its answer" if heard.said else "the endpoint's answer is none")
 
@@ -111,7 +110,12 @@ class AnthropicLlm(Llm):
                 extra_body=body | settings.extra_body,
             )
 
-        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call)
+        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call, pacing=self._pacing)
+
+    def _charge(self, read: float, written: int, call: Call) -> None:
+        if self._product:
+            call.usage.charge(self._product, BillingUnit.INPUT_TOKEN, read)
+            call.usage.charge(self._product, BillingUnit.OUTPUT_TOKEN, written)
 
 
 class _Heard:
@@ -121,14 +125,16 @@ class _Heard:
         self.said = ""
         self.stop_reason: str | None = None
         self._read: int | None = None
+        self._billed = 0.0
         self._written: int | None = None
 
     def text_of(self, event: Any) -> str:
         """The piece of the answer in an event, without what a model thinks aloud. Raises for an event that is none."""
         if event.type == "message_start":
             usage = event.message.usage
-            cached = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
-            self._read = usage.input_tokens + cached
+            made, found = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
+            self._read = usage.input_tokens + made + found
+            self._billed = usage.input_tokens + _CACHE_WRITE * made + _CACHE_READ * found
         elif event.type == "message_delta":
             self.stop_reason = event.delta.stop_reason or self.stop_reason
             self._written = event.usage.output_tokens
@@ -138,15 +144,19 @@ class _Heard:
             return text
         return ""
 
-    def count(self, llm: Llm, prompt: Prompt, call: Call) -> None:
-        """Adds what was used, an estimate where the endpoint did not get to say it."""
+    def count(self, llm: Llm, prompt: Prompt, call: Call) -> tuple[float, int]:
+        """Adds what was used, and gives the tokens that are billed: estimates where the endpoint did not get to say."""
         if self.stop_reason in _CUT:
             call.note(CUT_AT_LIMIT)
         if self._read is None or self._written is None:
             call.note("the endpoint gives no token counts; estimated")
-        read = sum(llm.count_tokens(each.text) for each in prompt.messages) if self._read is None else self._read
-        call.usage.input_token_count += read
-        call.usage.output_token_count += llm.count_tokens(self.said) if self._written is None else self._written
+        if self._read is None:
+            self._read = sum(llm.count_tokens(each.text) for each in prompt.messages)
+            self._billed = self._read
+        written = llm.count_tokens(self.said) if self._written is None else self._written
+        call.usage.input_token_count += self._read
+        call.usage.output_token_count += written
+        return self._billed, written
 
 
 def _judged(error: Exception) -> Failure:
@@ -165,12 +175,3 @@ def _status(error: anthropic.APIStatusError) -> int:
     told = error.body.get("error") if isinstance(error.body, dict) else None
     kind = told.get("type") if isinstance(told, dict) else None
     return error.status_code if error.status_code >= 400 else _STATUS_OF_EVENT.get(str(kind), 500)
-
-
-def _key(settings: AnthropicSettings) -> str:
-    if settings.api_key_file is None:
-        return settings.api_key.get_secret_value()
-    try:
-        return settings.api_key_file.expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"api_key_file: {settings.api_key_file}: {type(error).__name__}") from error

@@ -5,36 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import openai
 from numpy.typing import NDArray
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from tamis.component import Capabilities, Settings, overridable
-from tamis.context import Call
-from tamis.endpoint import Failure, asked, failure, while_active
-from tamis.errors import ConfigurationError, Unavailable
+from tamis.component import Capabilities, overridable
+from tamis.context import BillingUnit, Call
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.errors import Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
 __all__ = ["OpenAiLlm", "OpenAiSettings"]
 
+_VENDOR = "https://api.openai.com/v1"
 _ALTERNATIVES = 20  # the most that the API gives
 _NO_ANSWER = (ValueError, AttributeError, LookupError, TypeError)  # what reading one raises, as the SDK checks nothing
 
 
-class OpenAiSettings(Settings):
-    """`base_url` is that of any compatible endpoint, `http://127.0.0.1:8000/v1`. The key stands in `api_key_file`, or
-    in `api_key`; an endpoint without keys needs neither. `limit_parameter` is what the endpoint calls the answer's
-    length. `temperature` is "none" for models that take none. `patience` is how many seconds the endpoint may be
-    silent. `extra_body` goes into every request as it stands."""
+class OpenAiSettings(EndpointSettings):
+    """`base_url` is that of any compatible endpoint, `http://127.0.0.1:8000/v1`. `limit_parameter` is what the endpoint
+    calls the answer's length. `temperature` is "none" for models that take none. `extra_body` goes into every request
+    as it stands. At OpenAI's own address, `product` is `openai/MODEL`."""
 
     model: str
-    base_url: str = "https://api.openai.com/v1"
-    api_key: SecretStr = SecretStr("")
-    api_key_file: Path | None = None
+    base_url: str = _VENDOR
     temperature: Annotated[float, Field(ge=0, le=2)] | Literal["none"] = Field(0.0, json_schema_extra=overridable())
     top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(None, json_schema_extra=overridable())
     seed: int | None = Field(None, json_schema_extra=overridable())
@@ -42,8 +39,6 @@ class OpenAiSettings(Settings):
     extra_body: dict[str, Any] = Field(default_factory=dict)
     context_token_count: Annotated[int, Field(ge=1_024)] = 32_768
     limit_parameter: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
-    patience: Annotated[float, Field(gt=0)] = 60.0
 
 
 class OpenAiLlm(Llm):
@@ -55,7 +50,9 @@ class OpenAiLlm(Llm):
     def __init__(self, settings: OpenAiSettings) -> None:
         super().__init__(settings)
         self._settings = settings
-        self._key = _key(settings)
+        self._key = settings.key()
+        self._product = settings.billed_as(f"openai/{settings.model}", _VENDOR)
+        self._pacing = Pacing()
         self._client: openai.AsyncOpenAI | None = None
 
     async def open(self) -> None:
@@ -92,7 +89,7 @@ class OpenAiLlm(Llm):
         except (openai.OpenAIError, *_NO_ANSWER) as error:
             raise _judged(error).error from None
         finally:
-            heard.count(self, prompt, limit, call)
+            self._count(*heard.counts(self, prompt, limit, call), call)
         if not heard.is_whole:
             raise Unavailable("the endpoint broke off its answer" if heard.said else "the endpoint's answer is none")
 
@@ -102,7 +99,7 @@ class OpenAiLlm(Llm):
         extra = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
         completion = await self._asked(prompt, call, stream=False, **extra)
         try:
-            _count(completion.usage, call)
+            self._count(*_told(completion.usage), call)
             alternatives = completion.choices[0].logprobs.content[0].top_logprobs
             told = {each.token.strip(): float(each.logprob) for each in reversed(alternatives)}
         except _NO_ANSWER:
@@ -127,7 +124,14 @@ class OpenAiLlm(Llm):
                 model=settings.model, messages=messages, stream=streams, extra_body=body | extra | settings.extra_body
             )
 
-        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call)
+        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call, pacing=self._pacing)
+
+    def _count(self, read: int, written: int, call: Call) -> None:
+        call.usage.input_token_count += read
+        call.usage.output_token_count += written
+        if self._product:
+            call.usage.charge(self._product, BillingUnit.INPUT_TOKEN, read)
+            call.usage.charge(self._product, BillingUnit.OUTPUT_TOKEN, written)
 
 
 class _Heard:
@@ -154,25 +158,21 @@ class _Heard:
         self.said += text
         return text
 
-    def count(self, llm: Llm, prompt: Prompt, limit: int, call: Call) -> None:
-        """Adds what was used, an estimate where the endpoint did not say."""
+    def counts(self, llm: Llm, prompt: Prompt, limit: int, call: Call) -> tuple[int, int]:
+        """How many tokens were read and written, an estimate where the endpoint did not say."""
         if self._finish == "length":
             call.note(CUT_AT_LIMIT)
         if self._usage is not None:
-            _count(self._usage, call)
-            return
+            return _told(self._usage)
         call.note("the endpoint gives no token counts; estimated")
-        call.usage.input_token_count += sum(llm.count_tokens(each.text) for each in prompt.messages)
-        written = llm.count_tokens(self.said)
-        call.usage.output_token_count += limit if self._finish == "length" else min(written, limit)
+        read = sum(llm.count_tokens(each.text) for each in prompt.messages)
+        return read, limit if self._finish == "length" else min(llm.count_tokens(self.said), limit)
 
 
-def _count(usage: Any, call: Call) -> None:
-    if usage is not None:
-        told = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
-        read, written = (each if isinstance(each, int) and each > 0 else 0 for each in told)
-        call.usage.input_token_count += read
-        call.usage.output_token_count += written
+def _told(usage: Any) -> tuple[int, int]:
+    told = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
+    read, written = (each if isinstance(each, int) and each > 0 else 0 for each in told)
+    return read, written
 
 
 def _judged(error: Exception) -> Failure:
@@ -184,12 +184,3 @@ def _judged(error: Exception) -> Failure:
     if isinstance(error, openai.APIConnectionError):
         return Failure(Unavailable("the endpoint cannot be reached"), may_pass=True)
     return Failure(Unavailable("the endpoint does not answer as it should"))
-
-
-def _key(settings: OpenAiSettings) -> str:
-    if settings.api_key_file is None:
-        return settings.api_key.get_secret_value()
-    try:
-        return settings.api_key_file.expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"api_key_file: {settings.api_key_file}: {type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""Finds checkpoints on this machine and loads them: safetensors only, no code of theirs, nothing downloaded."""
+"""Finds checkpoints on this machine and loads them: safetensors only, nothing downloaded, code only where wanted."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ __all__ = [
     "located_gguf",
     "max_tokens",
     "model_of",
+    "position_count",
     "tensors_of",
     "tokenizer_of",
 ]
@@ -63,14 +64,24 @@ def located_gguf(model: str) -> Path | None:
     return path
 
 
-def model_of(path: Path, loader: Any, *, device: Any, dtype: Any, unused: str = "", config: Any = None) -> Any:
+def model_of(
+    path: Path,
+    loader: Any,
+    *,
+    device: Any,
+    dtype: Any,
+    unused: str = "",
+    remote_code: bool = False,
+    config: Any = None,
+) -> Any:
     """The model at `path` by one of transformers' classes, ready to compute. Raises `ConfigurationError`. `config` is
     instead of the checkpoint's own.
 
     A checkpoint that lacks some of the weights, other than those whose names begin with `unused`, is refused:
-    transformers would make them up at random.
+    transformers would make them up at random. Code that comes with it runs only with `remote_code`.
     """
-    options = {"use_safetensors": True} | ({} if config is None else {"config": config})
+    options = {"use_safetensors": True, "trust_remote_code": remote_code}
+    options |= {} if config is None else {"config": config}
     return _loaded(path, loader, options, unused).to(device, dtype).eval()
 
 
@@ -104,25 +115,35 @@ def causal_lm_of(path: Path, *, device: Any, dtype: Any) -> Any:
     return _loaded(path.parent, AutoModelForCausalLM, options).to(device).eval()
 
 
-def tokenizer_of(path: Path) -> Any:
+def tokenizer_of(path: Path, *, remote_code: bool = False) -> Any:
     """The tokenizer at `path`, a folder or a GGUF file. Raises `ConfigurationError`."""
     from transformers import AutoTokenizer
 
-    options = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
+    is_gguf = path.suffix == ".gguf"
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
+    options |= {"gguf_file": path.name} if is_gguf else {}
     try:
-        return AutoTokenizer.from_pretrained(path.parent if options else path, local_files_only=True, **options)
+        return AutoTokenizer.from_pretrained(path.parent if is_gguf else path, **options)
     except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the tokenizer at {path} cannot be loaded: {error}") from error
 
 
 def max_tokens(path: Path, model: Any, wanted: int | None) -> int:
     """What the checkpoint says it reads, never more than it has positions for, or less if that is wanted."""
-    positions = int(getattr(model.config, "max_position_embeddings", 512))
-    table = _position_table(model)
-    if table is not None:  # RoBERTa and its kin count positions from behind the padding's
-        positions = min(positions, table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1)
+    positions = position_count(model)
     said = json_of(path / "sentence_bert_config.json").get("max_seq_length") or positions
     return min(int(said), positions, wanted or positions)
+
+
+def position_count(model: Any) -> int:
+    """How many tokens the model has positions for."""
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    table = _position_table(model)
+    if table is None:
+        return positions
+    # RoBERTa and its kin count positions from behind the padding's.
+    behind: int = table.num_embeddings - (-1 if table.padding_idx is None else table.padding_idx) - 1
+    return min(positions, behind)
 
 
 def device(wanted: str) -> Any:
@@ -152,9 +173,10 @@ def json_of(path: Path) -> dict[str, Any]:
 
 
 def _loaded(path: Path, loader: Any, options: dict[str, Any], unused: str = "") -> Any:
+    options = {"local_files_only": True, "trust_remote_code": False, **options}  # unsaid, the code would be asked about
     try:
         with _no_progress_bar():
-            model, report = loader.from_pretrained(path, local_files_only=True, output_loading_info=True, **options)
+            model, report = loader.from_pretrained(path, output_loading_info=True, **options)
     except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if not (unused and key.startswith(unused)))

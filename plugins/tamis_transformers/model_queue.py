@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import structlog
 
 from tamis.context import Call, CallEnded
-from tamis.deadline import Deadline
 from tamis.errors import Overloaded
+from tamis_transformers.waiting import Job, Request, Waiting
 
 __all__ = ["ModelQueue"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _LOG = structlog.get_logger(__name__)
-_NEVER = Deadline()
-_WINDOW = 32
-
-
-@dataclass(eq=False, slots=True)
-class _Job(Generic[Item, Result]):
-    """One item of one call, and how to tell whoever waits for it."""
-
-    item: Item
-    cost: int
-    call: Call
-    position: int
-    loop: asyncio.AbstractEventLoop
-    results: asyncio.Queue[tuple[int, Any]] = field(repr=False)
-
-    @property
-    def urgency(self) -> tuple[Deadline, int]:
-        """Smaller comes first. Who has a deadline sends the most important items first, and gets them back so, by the
-        window; work without one is free to be sorted by length as a whole."""
-        deadline = self.call.deadline
-        return deadline, 0 if deadline == _NEVER else self.position // _WINDOW
-
-    def tell(self, outcome: Result | BaseException) -> None:
-        """Delivers the outcome to the waiting loop, which may be gone."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.results.put_nowait, (self.position, outcome))
 
 
 class ModelQueue(Generic[Item, Result]):
@@ -53,13 +26,22 @@ class ModelQueue(Generic[Item, Result]):
     A batch holds items of similar cost whose padded cost (longest times count) stays within `batch_cost`; it begins
     with the item whose deadline comes first. Nothing waits to fill a batch. Items whose call has ended are never
     computed. A batch that fails is divided until only the items to blame fail.
+
+    With its results each call's usage gets a model call for every batch it had an item in, and of the batch's seconds,
+    read off `clock`, the share that its items had in the cost.
     """
 
     def __init__(
-        self, compute: Callable[[Sequence[Item]], Sequence[Result]], *, batch_cost: int, most_waiting: int = 20_000
+        self,
+        compute: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        batch_cost: int,
+        most_waiting: int = 20_000,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._compute, self._batch_cost, self._most_waiting = compute, batch_cost, most_waiting
-        self._waiting: list[_Job[Item, Result]] = []
+        self._clock = clock
+        self._waiting: Waiting[Item] = Waiting()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="tamis-model", daemon=True)
@@ -84,21 +66,18 @@ class ModelQueue(Generic[Item, Result]):
         Raises `Overloaded` at once when the queue is full, `CallEnded` when the call ends first, and whatever
         `compute` raised for an item that failed by itself.
         """
-        results: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        pairs = zip(items, costs, strict=True)
-        jobs: list[_Job[Item, Result]] = [
-            _Job(item, cost, call, place, loop, results) for place, (item, cost) in enumerate(pairs)
-        ]
-        self._submit(jobs)
+        request = Request(items, costs, call)
+        self._submit(request)
         try:
-            for _ in jobs:
-                position, outcome = await results.get()
+            for _ in items:
+                position, outcome, work = await request.results.get()
+                call.usage.add(work)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 yield position, outcome
         finally:
-            self._withdraw(jobs)
+            with self._changed:
+                self._waiting.withdraw(request)
 
     async def collect(self, items: Sequence[Item], costs: Sequence[int], call: Call) -> list[Result]:
         """All results in the order of the items."""
@@ -107,59 +86,46 @@ class ModelQueue(Generic[Item, Result]):
             found[position] = result
         return [found[position] for position in range(len(items))]
 
-    def _submit(self, jobs: Sequence[_Job[Item, Result]]) -> None:
+    def _submit(self, request: Request[Item]) -> None:
         with self._changed:
             if self._closed:
                 raise CallEnded
-            if self._waiting and len(self._waiting) + len(jobs) > self._most_waiting:
+            waiting = len(self._waiting)
+            if waiting and waiting + len(request) > self._most_waiting:
                 raise Overloaded("the model's queue is full")
-            self._waiting.extend(jobs)
+            self._waiting.add(request)
             self._changed.notify()
-
-    def _withdraw(self, jobs: Sequence[_Job[Item, Result]]) -> None:
-        gone = set(map(id, jobs))
-        with self._changed:
-            self._waiting = [job for job in self._waiting if id(job) not in gone]
 
     def _work(self) -> None:
         while (batch := self._next_batch()) is not None:
             self._run(batch)
 
-    def _next_batch(self) -> list[_Job[Item, Result]] | None:
+    def _next_batch(self) -> list[Job[Item]] | None:
         """Waits for work. None when the queue is closed."""
         with self._changed:
             while not self._waiting and not self._closed:
                 self._changed.wait()
-            ended = [job for job in self._waiting if self._closed or not job.call.active]
-            batch = [] if self._closed else self._chosen([job for job in self._waiting if job.call.active])
-            leaving = set(map(id, (*ended, *batch)))
-            self._waiting = [job for job in self._waiting if id(job) not in leaving]
+            ended = self._waiting.ended(all_of_them=self._closed)
+            batch = None if self._closed else self._waiting.batch(self._batch_cost)
         for job in ended:
             job.tell(CallEnded())
-        return None if self._closed else batch
+        return batch
 
-    def _chosen(self, jobs: list[_Job[Item, Result]]) -> list[_Job[Item, Result]]:
-        """The longest of the most urgent jobs, then those nearest to it in cost, as many as the budget holds."""
-        if not jobs:
-            return []
-        first = min(job.urgency for job in jobs)
-        longest = max(job.cost for job in jobs if job.urgency == first)
-        fitting = [job for job in jobs if job.cost <= longest]
-        fitting.sort(key=lambda job: (job.urgency != first, -job.cost, job.urgency))
-        return fitting[: max(1, self._batch_cost // max(1, longest))]
-
-    def _run(self, batch: list[_Job[Item, Result]]) -> None:
+    def _run(self, batch: list[Job[Item]]) -> None:
         if not batch:
             return
+        begun = self._clock()
         try:
             results = self._compute([job.item for job in batch])
         except Exception as error:
+            _charge(batch, self._clock() - begun)
             self._divide(batch, error)
             return
+        _charge(batch, self._clock() - begun)
         for job, result in zip(batch, results, strict=True):
             job.tell(result)
 
-    def _divide(self, batch: list[_Job[Item, Result]], error: Exception) -> None:
+    def _divide(self, batch: list[Job[Item]], error: Exception) -> None:
         """Runs the halves of a failed batch; an item that fails alone is told."""
         if len(batch) == 1:
             _LOG.warning("model failed on one item", error=type(error).__name__)
@@ -168,3 +134,13 @@ class ModelQueue(Generic[Item, Result]):
         half = len(batch) // 2
         self._run(batch[:half])
         self._run(batch[half:])
+
+
+def _charge(batch: Sequence[Job[Any]], seconds: float) -> None:
+    """Notes on each job its share of a forward pass; the pass itself on one job of each call."""
+    whole = sum(max(1, job.cost) for job in batch)
+    calls: set[int] = set()
+    for job in batch:
+        job.work.model_seconds += seconds * max(1, job.cost) / whole
+        job.work.model_call_count += id(job.request.call) not in calls
+        calls.add(id(job.request.call))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,23 +25,27 @@ class _Turn:
     work: Work
     call: Call
     loop: asyncio.AbstractEventLoop
-    steps: asyncio.Queue[Any]
+    steps: asyncio.Queue[tuple[Any, float]]
+    clock: Callable[[], float]
     is_wanted: bool = True
 
-    def tell(self, step: Any) -> None:
-        """Delivers to the waiting loop, which may be gone."""
+    def tell(self, step: Any, seconds: float = 0.0) -> None:
+        """Delivers a step, and how long it took, to the waiting loop, which may be gone."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.steps.put_nowait, step)
+            self.loop.call_soon_threadsafe(self.steps.put_nowait, (step, seconds))
 
     def run(self) -> None:
         """Computes until the work is done or nobody wants it any more."""
+        begun = self.clock()
         try:
             steps = self.work()
             while self._check() and (step := next(steps, _DONE)) is not _DONE:
-                self.tell(step)
-            self.tell(_DONE)
+                now = self.clock()
+                self.tell(step, now - begun)
+                begun = now
+            self.tell(_DONE, self.clock() - begun)
         except Exception as error:
-            self.tell(error)
+            self.tell(error, self.clock() - begun)
 
     def _check(self) -> bool:
         self.call.check()
@@ -53,11 +58,12 @@ class Turns:
     """Runs iterators of many calls in a thread of its own, each to its end before the next begins.
 
     Between two steps it asks whether the call is still active, and leaves the work where it stands if not. At most
-    `most_waiting` calls wait for their turn.
+    `most_waiting` calls wait for their turn. The seconds of each step, read off `clock`, are in the call's usage when
+    the step comes; what a step is, and so how many model calls it was, only the work knows.
     """
 
-    def __init__(self, *, most_waiting: int) -> None:
-        self._most_waiting = most_waiting
+    def __init__(self, *, most_waiting: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._most_waiting, self._clock = most_waiting, clock
         self._waiting: list[_Turn] = []
         self._running: _Turn | None = None
         self._changed = threading.Condition()
@@ -84,10 +90,14 @@ class Turns:
         Raises `Overloaded` at once when too many wait, `CallEnded` as soon as the call is over, also while it waits
         for its turn, and whatever the iterator raised.
         """
-        turn = _Turn(work, call, asyncio.get_running_loop(), asyncio.Queue())
+        turn = _Turn(work, call, asyncio.get_running_loop(), asyncio.Queue(), self._clock)
         self._submit(turn)
         try:
-            while (step := await call.wait(turn.steps.get())) is not _DONE:
+            while True:
+                step, seconds = await call.wait(turn.steps.get())
+                call.usage.model_seconds += seconds
+                if step is _DONE:
+                    return
                 if isinstance(step, BaseException):
                     raise step
                 yield step

@@ -127,12 +127,15 @@ class Config(_Section):
         changed._path, changed._text = self._path, self._text
         return changed
 
-    def with_stage(self, name: str, **settings: object) -> Config:
-        """The same with settings of `[stages.NAME]` replaced. Raises `ConfigurationError` when there is none."""
-        if name not in self.stages:
-            raise ConfigurationError(f"no stage named {name!r} to change; there are: {', '.join(sorted(self.stages))}")
-        stage = PluginConfig.model_validate({**self.stages[name].model_dump(), **settings})
-        changed = self.model_copy(update={"stages": {**self.stages, name: stage}})
+    def with_setting(self, name: str, setting: str, value: object) -> Config:
+        """The same with one setting of a model or a stage replaced. Raises `ConfigurationError` when there is none."""
+        kind = "stages" if name in self.stages else "models"
+        tables: dict[str, PluginConfig] = getattr(self, kind)
+        if name not in tables:
+            known = ", ".join(sorted({*self.models, *self.stages}))
+            raise ConfigurationError(f"no model or stage named {name!r} to change; there are: {known}")
+        table = PluginConfig.model_validate({**tables[name].model_dump(), setting: value})
+        changed = self.model_copy(update={kind: {**tables, name: table}})
         changed._path, changed._text = self._path, self._text
         return changed
 

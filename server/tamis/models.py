@@ -92,7 +92,8 @@ class EmbedsTokens(Protocol):
     """An embedder that can also give one vector a token, for late interaction."""
 
     async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
-        """For each text, unit vectors of shape [its tokens, token dimensions], special tokens left out."""
+        """For each text, unit vectors of shape [its tokens, token dimensions], special tokens left out but for those
+        that the model was trained to match."""
         ...
 
 

@@ -17,7 +17,7 @@ from tamis.filters import Operator, operators
 from tamis.model import FinishReason, Hit, Passage, Value
 from tamis.pipeline import Pipeline
 from tamis.planner import FixedShares
-from tamis.prices import PriceTable
+from tamis.prices import PriceTable, total
 from tamis.ranking import Ranking, from_passages
 from tamis.spelling import Spelling
 from tamis.stage_loop import StageLoop
@@ -188,7 +188,7 @@ class _Search:
             self._request.presentation.next_offset(ranking),
             tuple(facets),
             await self._spelling.finish(),
-            self._prices.cost(usage),
+            total(report.cost for report in self._reports),
         )
         self._events.put_nowait(completed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tamis.context import BillingUnit, Usage
 
-__all__ = ["Money", "Price", "PriceTable"]
+__all__ = ["Money", "Price", "PriceTable", "total"]
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -66,6 +67,12 @@ class PriceTable(BaseModel):
         price = self.products.get(product) or (_built_in().get(product) if self.currency == "USD" else None)
         per_unit = None if price is None else price.of(unit)
         return None if per_unit is None else per_unit * count
+
+
+def total(costs: Iterable[Money | None]) -> Money | None:
+    """The sum of costs of one table, to the last billionth; None when none is known."""
+    known = [each for each in costs if each is not None]
+    return Money(known[0].currency, sum(each.nanos for each in known)) if known else None
 
 
 @cache

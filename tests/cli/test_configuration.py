@@ -66,7 +66,7 @@ def test_a_preset_is_checked_and_printed_like_a_file(tamis: Any, tmp_path: Path,
 
 
 def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them(tamis: Any, tmp_path: Path) -> None:
-    for more in ([], ["--cross-encoder", tmp_path]):
+    for more in ([], ["--set", f"cross.model={tmp_path}"]):
         ran = tamis("serve", "--preset", "quality", *more, HF_HOME=str(tmp_path))
         assert ran.returncode == 3
         assert "[stages.cross] model" in ran.stderr
@@ -78,10 +78,12 @@ def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them
     [
         (["--preset", "best"], "there are: default, fast, quality, batch"),
         (["--preset", "fast", "--config", "tamis.toml"], "exclude each other"),
-        (["--cross-encoder", "x"], "goes with --preset quality"),
+        (["--preset", "fast", "--set", "cross.model=x"], "no model or stage named 'cross'"),
+        (["--preset", "fast", "--set", "dense"], "write NAME.SETTING=VALUE"),
+        (["--preset", "fast", "--set", "minilm.batch_token_count=1"], "[models.minilm] batch_token_count"),
     ],
 )
-def test_presets_that_make_no_sense_are_refused(tamis: Any, arguments: list[str], message: str) -> None:
+def test_presets_and_settings_that_make_no_sense_are_refused(tamis: Any, arguments: list[str], message: str) -> None:
     ran = tamis("serve", *arguments)
     assert ran.returncode == 3
     assert message in ran.stderr

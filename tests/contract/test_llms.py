@@ -10,7 +10,7 @@ from scripted_endpoint import Reply, anthropic_reply, endpoint_running, openai_r
 
 from tamis.models import Llm
 from tamis.testing.contract import LlmContract
-from tamis.testing.llms import ScriptedLlm
+from tamis.testing.llms import OracleLlm, ScriptedLlm
 from tamis_anthropic import AnthropicLlm
 from tamis_openai import OpenAiLlm
 
@@ -20,6 +20,13 @@ PIECES = ["The moon", " is", " round", ".", " 東京", " 🎹", *(f" {number}" f
 class TestScriptedLlm(LlmContract):
     def component(self) -> Llm:
         return ScriptedLlm(ScriptedLlm.Settings(reply="The moon is round. 東京 🎹 " * 5))
+
+
+class TestOracleLlm(LlmContract):
+    limit = 4
+
+    def component(self) -> Llm:
+        return OracleLlm(OracleLlm.Settings())
 
 
 class _Behind(LlmContract):

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoints.colbert import TEXTS, save_stanford
 from qdrant_wire import QdrantWire
 
+from tamis.context import Call
+from tamis.model import Query
 from tamis.stage import Index
-from tamis.testing.contract import RetrieverContract
+from tamis.testing.contract import RetrieverContract, opened
+from tamis.testing.contract.collections import Collection, passage
 from tamis.testing.embedders import HashEmbedder
 from tamis_qdrant import QdrantDense, QdrantLearnedSparse, QdrantRetriever, QdrantSparse, QdrantTokens
+from tamis_transformers import ColBertEmbedder, LateInteractionReranker
 
 wire = QdrantWire(key="secret")
 
@@ -81,3 +86,22 @@ class TestQdrantLearnedSparse(RetrieverContract):
 class TestQdrantTokens(RetrieverContract):
     def component(self) -> Any:
         return shared(Tokens, embedder=HashEmbedder(HashEmbedder.Settings(size=16)))
+
+
+async def test_token_vectors_of_a_colbert_are_scored_by_the_server_as_late_interaction_scores_them(
+    tmp_path: Path,
+) -> None:
+    embedder = ColBertEmbedder(
+        ColBertEmbedder.Settings(model=str(save_stanford(tmp_path / "model")), device="cpu", dtype="float32")
+    )
+    late = LateInteractionReranker(LateInteractionReranker.Settings(embedder=embedder))
+    async with opened(shared(Tokens, embedder=embedder)) as stage:
+        collection = Collection(stage, "colbert", await stage.open_index("colbert", 1, directory=tmp_path / "colbert"))
+        await collection.write(*TEXTS)
+        asked = Query("what raises the tides?", "colbert")
+        found = {each.passage_id: each.score for each in await stage.retrieve(asked, limit=9, call=Call())}
+        passages = [passage(str(number), text) for number, text in enumerate(TEXTS)]
+        scores = {passages[place].id: score async for place, score in late.score(asked, passages, call=Call())}
+        await collection.index.drop()
+    await late.close()
+    assert found == pytest.approx(scores, abs=0.02)

@@ -16,10 +16,13 @@ import tamis
 import tamis_anthropic
 import tamis_context
 import tamis_extractive
+import tamis_hosted
 import tamis_llm
+import tamis_llm_rankers
 import tamis_openai
 import tamis_qdrant
 import tamis_readers
+import tamis_rerankers
 import tamis_tantivy
 import tamis_transformers
 
@@ -27,10 +30,13 @@ PLUGINS = (
     tamis_anthropic,
     tamis_context,
     tamis_extractive,
+    tamis_hosted,
     tamis_llm,
+    tamis_llm_rankers,
     tamis_openai,
     tamis_qdrant,
     tamis_readers,
+    tamis_rerankers,
     tamis_tantivy,
     tamis_transformers,
 )
@@ -48,6 +54,11 @@ ENGINES = (
     "docx",
     "selectolax",
     "charset_normalizer",
+    "cohere",
+    "mixedbread",
+    "voyageai",
+    "httpx",
+    "yaml",
 )
 _SCRIPTS = {"tamis_qdrant.embedded.worker"}
 

@@ -24,9 +24,12 @@ from real_server import Servers
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
 from tamis.errors import Unavailable
+from tamis.model import Query
 from tamis.models import CUT_AT_LIMIT, Message, Prompt
 from tamis.testing.contract import opened
+from tamis.testing.contract.collections import passage
 from tamis.v1 import passage_pb2 as pb
+from tamis_llm_rankers import ListwiseLlmReranker, PairwiseReranker, QueryLikelihoodReranker, SetwiseReranker, notes
 from tamis_openai import OpenAiLlm
 from tamis_transformers import CausalLm
 
@@ -207,6 +210,80 @@ async def test_log_probabilities_that_a_real_server_does_not_give_are_none(servi
     async with _behind(serving, folder) as llm:
         with pytest.raises(NotImplementedError):
             await llm.log_probabilities(FRANCE, ["Paris"], call=Call())
+
+
+WATER = Query("At how many degrees does water boil?")
+TRAIN, BOILING, BREAD, ICE = range(4)
+SHELF = (
+    "The night train from Paris to Vienna leaves in the evening.",
+    "Water boils at one hundred degrees Celsius at sea level.",
+    "A sourdough bread needs flour, water, salt and a starter.",
+    "Ice floats, because it is lighter than the water it was.",
+)
+
+
+async def _ranked(kind: Any, llm: Any, call: Call, **settings: Any) -> tuple[int, ...]:
+    """The order of the shelf for the query; prints what it took. The model is open already."""
+    reranker = kind(kind.Settings(llm=llm, **settings))
+    await reranker.open()
+    started, order = time.perf_counter(), tuple(range(len(SHELF)))
+    passages = [passage(str(number), text) for number, text in enumerate(SHELF)]
+    async for each in reranker.rerank(WATER, passages, top_n=2, call=call):
+        order = each.order
+    usage, seconds = call.usage, time.perf_counter() - started
+    await reranker.close()
+    counts = f"{usage.pair_count} pairs, {usage.model_call_count} calls"
+    tokens = f"{usage.input_token_count} tokens in, {usage.output_token_count} out"
+    what = f"{kind.__name__} {settings} on {type(llm).__name__}"
+    _tell(f"{what}: {order}, {counts}, {tokens}, {seconds:.1f} s, {call.notes}")
+    assert sorted(order) == list(range(len(SHELF)))
+    return order
+
+
+async def test_the_passage_that_predicts_the_query_best_is_the_one_that_answers_it(gemma: CausalLm) -> None:
+    call = Call()
+    assert (await _ranked(QueryLikelihoodReranker, gemma, call, prompt="plain"))[0] == BOILING
+    assert call.usage.model_call_count == call.usage.pair_count == len(SHELF)
+    assert call.notes == []
+
+
+@pytest.mark.parametrize("answers", ["auto", "text"])
+async def test_a_base_model_compares_pairs_as_it_was_shown(gemma: CausalLm, answers: str) -> None:
+    call = Call()
+    await _ranked(PairwiseReranker, gemma, call, prompt="few-shot", method="all-pairs", answers=answers)
+    assert call.usage.pair_count == 12 * 2
+    assert (call.usage.output_token_count == 0) == (answers == "auto")
+    assert notes.IN_WORDS not in call.notes
+
+
+@pytest.mark.parametrize("answers", ["auto", "text"])
+async def test_a_base_model_picks_the_best_of_a_set_as_it_was_shown(gemma: CausalLm, answers: str) -> None:
+    call = Call()
+    await _ranked(SetwiseReranker, gemma, call, prompt="few-shot", answers=answers)
+    assert len(SHELF) <= call.usage.pair_count <= 3 * len(SHELF)
+    assert notes.AMBIGUOUS not in call.notes
+
+
+async def test_a_base_model_writes_an_order_as_it_was_shown(gemma: CausalLm) -> None:
+    call = Call()
+    await _ranked(ListwiseLlmReranker, gemma, call, prompt="few-shot")
+    assert call.usage.model_call_count >= 1
+    assert notes.NOTHING not in call.notes
+
+
+async def test_the_first_token_of_a_base_model_orders_a_window(gemma: CausalLm) -> None:
+    call = Call()
+    await _ranked(ListwiseLlmReranker, gemma, call, method="first")
+    assert (call.usage.model_call_count, call.usage.output_token_count) == (1, 0)
+
+
+async def test_a_real_server_is_asked_in_words_when_it_gives_no_log_probabilities(serving: str, folder: Path) -> None:
+    call = Call()
+    async with _behind(serving, folder) as llm:
+        await _ranked(SetwiseReranker, llm, call, prompt="few-shot", concurrency=1)
+    assert notes.IN_WORDS in call.notes
+    assert notes.AMBIGUOUS not in call.notes
+    assert call.usage.output_token_count > 0
 
 
 PROMPT_FILE = """Answers questions from numbered passages.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.endpoint import Failure, asked, failure, while_active
-from tamis.errors import Overloaded, Unavailable
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.errors import ConfigurationError, Overloaded, Unavailable
 
 
 class _Refused(Exception):
@@ -108,3 +112,76 @@ async def test_items_come_until_the_call_is_over() -> None:
             if each == 2:
                 call.end()
     assert seen == [0, 1, 2]
+
+
+async def test_a_pause_that_the_endpoint_asks_for_holds_for_everybody_who_asks_it() -> None:
+    pacing, other = Pacing(), _Endpoint()
+    with pytest.raises(Overloaded):
+        await asked(_Endpoint(_Refused(429, "30")), judged=_judged, retries=0, call=Call(), pacing=pacing)
+    with pytest.raises(Overloaded) as caught:
+        await asked(other, judged=_judged, retries=9, call=Call(Deadline.after(20)), pacing=pacing)
+    assert 20 < (caught.value.retry_after or 0) <= 30
+    assert other.asked_count == 0
+
+
+async def test_who_has_the_time_waits_until_the_pause_is_over() -> None:
+    pacing, endpoint = Pacing(), _Endpoint()
+    pacing.hold(0.05)
+    assert await asked(endpoint, judged=_judged, retries=0, call=Call(Deadline.after(20)), pacing=pacing) == "answer"
+    assert pacing.pause == 0
+
+
+async def test_a_pause_is_never_shortened_and_never_longer_than_a_minute() -> None:
+    pacing = Pacing()
+    pacing.hold(1e9)
+    pacing.hold(1)
+    assert 50 < pacing.pause <= 60
+
+
+async def test_who_waits_for_the_pause_to_end_stops_when_the_call_does() -> None:
+    pacing, call = Pacing(), Call()
+    pacing.hold(60)
+    asyncio.get_running_loop().call_soon(call.end)
+    with pytest.raises(CallEnded):
+        await pacing.turn(call)
+
+
+async def test_the_time_of_every_attempt_and_of_every_item_counts_as_the_models() -> None:
+    call = Call()
+    await asked(_Endpoint(_Refused(503)), judged=_judged, retries=1, call=call)
+    spent = call.usage.model_seconds
+    assert spent > 0
+    with pytest.raises(Unavailable):
+        await asked(_Endpoint(_Refused(401)), judged=_judged, retries=1, call=call)
+    assert call.usage.model_seconds > spent
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "a piece"
+
+    spent = call.usage.model_seconds
+    assert [each async for each in while_active(pieces(), call)] == ["a piece"]
+    assert call.usage.model_seconds > spent
+
+
+def test_a_key_stands_in_the_settings_or_in_a_file() -> None:
+    assert EndpointSettings(base_url="http://x").key() == ""
+    assert EndpointSettings(base_url="http://x", api_key="sk-1").key() == "sk-1"
+
+
+def test_a_key_file_goes_before_a_key_and_must_be_readable(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(" sk-2\n")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    assert EndpointSettings(base_url="http://x", api_key="sk-1", api_key_file=tmp_path / "key").key() == "sk-2"
+    for name in ("none", "bytes"):
+        with pytest.raises(ConfigurationError, match="api_key_file"):
+            EndpointSettings(base_url="http://x", api_key_file=tmp_path / name).key()
+
+
+def test_a_vendors_product_is_charged_at_its_own_address_and_a_named_one_everywhere() -> None:
+    def product(base_url: str, **settings: str) -> str:
+        return EndpointSettings(base_url=base_url, **settings).billed_as("v/m", "https://v.com/v1")
+
+    assert product("https://v.com/v1/") == "v/m"
+    assert product("http://127.0.0.1:8000/v1") == ""
+    assert product("http://127.0.0.1:8000/v1", product="house/m") == "house/m"
+    assert product("https://v.com/v1", product="") == ""

@@ -29,6 +29,10 @@ class Linked(Settings):
     embedder: Ref[Embedder]
 
 
+class Several(Settings):
+    embedders: tuple[Ref[Embedder], ...]
+
+
 class Plain(Retriever):
     async def retrieve(self, query, *, limit, call):
         return []
@@ -46,6 +50,10 @@ class WithSize(Plain):
 
 class WithEmbedder(Plain):
     Settings = Linked
+
+
+class WithEmbedders(Plain):
+    Settings = Several
 
 
 class Failing(Plain):
@@ -70,6 +78,7 @@ ENTRY_POINTS = """
 plain = {module}:Plain
 with-size = {module}:WithSize
 with-embedder = {module}:WithEmbedder
+with-embedders = {module}:WithEmbedders
 failing = {module}:Failing
 other-contract = {module}:ForAnotherContract
 unfinished = {module}:Unfinished
@@ -133,6 +142,9 @@ def test_inspection_says_why_a_plugin_cannot_be_loaded(acme: str) -> None:
             "which is a Plain, not a Embedder",
         ),
         ('[stages.a]\nplugin = "with-embedder"\nembedder = "a"\n', 1, "in a circle: a -> a"),
+        ('[stages.a]\nplugin = "with-embedders"\nembedders = ["b"]\n', 3, "which is not configured"),
+        ('[stages.a]\nplugin = "with-embedders"\nembedders = [3]\n', 3, "names 3, which is not configured"),
+        ('[stages.a]\nplugin = "with-embedders"\nembedders = "b"\n', 3, "embedders: Input should be a valid tuple"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_its_line(acme: str, text: str, line: int, message: str) -> None:
@@ -152,6 +164,13 @@ def test_a_name_that_two_distributions_offer_has_to_be_qualified(acme: str, tmp_
     (info / "entry_points.txt").write_text(f"[tamis.retrievers]\nplain = {acme}:Plain\n")
     importlib.invalidate_caches()
     assert "ambiguous" in _refused('[stages.a]\nplugin = "plain"\n').message
+
+
+def test_several_references_become_the_plugins_they_name_in_order(acme: str) -> None:
+    models = '[models.b]\nplugin = "hash"\n[models.c]\nplugin = "hash"\n'
+    components = build(parse(f'[stages.a]\nplugin = "with-embedders"\nembedders = ["c", "b"]\n{models}'))
+    assert components["a"].settings.embedders == (components["c"], components["b"])
+    assert list(components)[-1] == "a"
 
 
 def test_a_reference_becomes_the_plugin_it_names_and_is_opened_before(acme: str) -> None:

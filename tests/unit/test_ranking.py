@@ -39,6 +39,20 @@ def test_a_reranking_keeps_every_hit_scored_ones_first(scores: list[float | None
     assert left == [hit.passage.id for hit, score in zip(prior, scores, strict=True) if score is None]
 
 
+def test_what_a_window_from_the_back_has_not_reached_has_no_score_of_another_kind() -> None:
+    prior = _retrieved("bm25", ["a", "b", "c", "d"])
+    window = Reranking((None,) * 4, 2, (0, 2, 1, 3), frozenset({1, 2}))
+    ranking = reranked("llm", prior, window, ScoreKind.NONE)
+    assert [(hit.passage.id, hit.score, hit.kind) for hit in ranking] == [
+        ("a", None, ScoreKind.NONE),
+        ("c", None, ScoreKind.NONE),
+        ("b", None, ScoreKind.NONE),
+        ("d", 1.0, ScoreKind.BM25),
+    ]
+    ranks = [[(each.stage, each.rank) for each in hit.stage_scores] for hit in ranking]
+    assert ranks == [[("bm25", 1)], [("bm25", 3), ("llm", 2)], [("bm25", 2), ("llm", 3)], [("bm25", 4)]]
+
+
 def test_what_a_reranker_did_not_rank_keeps_its_score_and_kind() -> None:
     prior = _retrieved("bm25", ["a", "b"])
     ranking = reranked("late", prior, Reranking((None, 0.5), 1), ScoreKind.MAX_SIM)

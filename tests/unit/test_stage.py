@@ -10,7 +10,7 @@ import pytest
 from tamis.component import Settings
 from tamis.context import Call
 from tamis.model import Passage, Query
-from tamis.stage import ListwiseReranker, PointwiseReranker, Reranking
+from tamis.stage import ListwiseReranker, Order, PointwiseReranker, Reranking
 
 PASSAGES = [Passage(name, name, 1, name) for name in "abc"]
 
@@ -30,13 +30,13 @@ class _Scripted(PointwiseReranker):
 class _Ordering(ListwiseReranker):
     """Orders as it is told."""
 
-    def __init__(self, script: Sequence[Sequence[int]]) -> None:
+    def __init__(self, script: Sequence[Sequence[int] | Order]) -> None:
         super().__init__(Settings())
         self._script = script
 
     async def order(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
-    ) -> AsyncIterator[Sequence[int]]:
+    ) -> AsyncIterator[Sequence[int] | Order]:
         for each in self._script:
             yield each
 
@@ -81,3 +81,18 @@ async def test_a_partial_listwise_order_is_completed_in_prior_order() -> None:
 async def test_no_passages_are_no_rerankings() -> None:
     for reranker in (_Scripted([]), _Ordering([[]])):
         assert [each async for each in reranker.rerank(Query("q"), [], top_n=3, call=Call())] == []
+
+
+async def test_what_an_order_leaves_out_follows_as_it_stood_before() -> None:
+    rerankings, notes = await _run(_Ordering([(2, 1, 0), (1,)]))
+    assert [each.order for each in rerankings] == [(2, 1, 0), (1, 2, 0)]
+    assert [each.ranked_count for each in rerankings] == [3, 1]
+    assert not notes
+
+
+async def test_what_was_looked_at_may_stand_behind_what_was_not() -> None:
+    rerankings, notes = await _run(_Ordering([Order((0, 2, 1), {1, 2}), Order((2, 0, 1), {0, 1, 2, 7})]))
+    assert [each.order for each in rerankings] == [(0, 2, 1), (2, 0, 1)]
+    assert [each.ranked for each in rerankings] == [{1, 2}, {0, 1, 2}]
+    assert [each.ranked_count for each in rerankings] == [2, 3]
+    assert not notes

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scripted_endpoint import Endpoint, Reply, anthropic_reply, endpoint_running
 
-from tamis.context import Call, CallEnded
+from tamis.context import BillingUnit, Call, CallEnded
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
 from tamis.models import CUT_AT_LIMIT, Message, Prompt
@@ -62,6 +62,29 @@ async def test_pieces_come_as_they_are_sent_and_usage_is_counted(endpoint: Endpo
     assert body["messages"] == [{"role": "user", "content": "Hello?"}]
     assert (body["max_tokens"], body["stream"], body["model"]) == (50, True, "m")
     assert not {"temperature", "top_p", "stop_sequences"} & body.keys()
+
+
+async def test_tokens_of_the_cache_are_charged_as_the_part_of_a_token_that_they_cost(endpoint: Endpoint) -> None:
+    call = Call()
+    await _said(endpoint, call, product="anthropic/m")
+    billed = call.usage.charges
+    assert billed["anthropic/m", BillingUnit.INPUT_TOKEN] == pytest.approx(4 + 0.1 * 6)
+    assert billed["anthropic/m", BillingUnit.OUTPUT_TOKEN] == 3
+
+
+async def test_an_answer_that_breaks_off_is_charged_as_estimated(endpoint: Endpoint) -> None:
+    endpoint.replies = [anthropic_reply(["Hel", "lo"], stop_reason=None, ending="broken")]
+    call = Call()
+    with pytest.raises(Unavailable):
+        await _said(endpoint, call, product="anthropic/m")
+    assert call.usage.charges["anthropic/m", BillingUnit.OUTPUT_TOKEN] == call.usage.output_token_count > 0
+
+
+async def test_a_proxy_of_ones_own_charges_nothing(endpoint: Endpoint) -> None:
+    call = Call()
+    await _said(endpoint, call)
+    assert call.usage.charges == {}
+    assert AnthropicLlm(AnthropicLlm.Settings(model="m"))._product == "anthropic/m"
 
 
 async def test_settings_reach_the_endpoint_and_a_request_may_override_some(endpoint: Endpoint) -> None:

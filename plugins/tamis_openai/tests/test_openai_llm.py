@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from scripted_endpoint import Endpoint, Reply, endpoint_running, openai_reply
 
-from tamis.context import Call, CallEnded
+from tamis.context import BillingUnit, Call, CallEnded
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
 from tamis.models import CUT_AT_LIMIT, Message, Prompt
@@ -63,6 +63,27 @@ async def test_pieces_come_as_they_are_sent_and_usage_is_counted(endpoint: Endpo
     assert headers["authorization"] == "Bearer sk-1"
     assert body["messages"] == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
     assert (body["max_tokens"], body["temperature"], body["stream"]) == (50, 0.0, True)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "estimated"])
+async def test_the_tokens_are_charged_under_the_products_name(endpoint: Endpoint, told: bool) -> None:
+    endpoint.replies = [openai_reply(["Hel", "lo"], usage=told)]
+    call = Call()
+    await _said(endpoint, call, product="openai/gpt-5")
+    read, written = call.usage.input_token_count, call.usage.output_token_count
+    assert call.usage.charges == {
+        ("openai/gpt-5", BillingUnit.INPUT_TOKEN): read,
+        ("openai/gpt-5", BillingUnit.OUTPUT_TOKEN): written,
+    }
+    assert min(read, written) > 0
+    assert call.usage.model_seconds > 0
+
+
+async def test_an_endpoint_of_ones_own_charges_nothing(endpoint: Endpoint) -> None:
+    call = Call()
+    await _said(endpoint, call)
+    assert call.usage.charges == {}
+    assert OpenAiLlm(OpenAiLlm.Settings(model="gpt-5"))._product == "openai/gpt-5"
 
 
 async def test_newer_endpoints_take_the_limit_by_its_newer_name_and_no_temperature(endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,9 +22,10 @@ from transformers import (
 from tamis.context import Call
 from tamis.errors import ConfigurationError
 from tamis.model import Passage, Query
-from tamis.testing.contract import RerankerContract, opened
+from tamis.testing.contract import opened
 from tamis_transformers import CrossEncoderReranker
 from tamis_transformers.checkpoint import located
+from tamis_transformers.cross_encoder.scorer import kind_of
 
 WORDS = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "moon", "sun", "sea", "tide", "sauce", "smooth"]
 SPECIAL = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
@@ -66,11 +68,6 @@ async def _scores(path: Path, query: str, *texts: str, **settings: Any) -> list[
     async with opened(_reranker(path, **settings)) as it:
         found = {place: score async for place, score in it.score(Query(query), passages, call=Call())}
     return [found[place] for place in range(len(texts))]
-
-
-class TestCrossEncoder(RerankerContract):
-    def component(self) -> CrossEncoderReranker:
-        return _reranker(_checkpoint(1))
 
 
 @pytest.mark.parametrize("labels", [1, 2])
@@ -121,3 +118,19 @@ async def test_a_checkpoint_that_is_no_reranker_is_refused_at_the_start(labels: 
 def test_a_model_that_is_not_here_is_refused_with_how_to_fetch_it(model: str) -> None:
     with pytest.raises(ConfigurationError, match="hf download"):
         located(model)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({"architectures": ["XLMRobertaForSequenceClassification"]}, "classifier"),
+        ({"architectures": ["Qwen2ForCausalLM"]}, "decoder"),
+        ({"architectures": ["GPT2LMHeadModel"]}, "decoder"),
+        ({"architectures": ["T5ForConditionalGeneration"], "is_encoder_decoder": True}, "encoder-decoder"),
+        ({"architectures": ["BartForSequenceClassification"], "is_encoder_decoder": True}, "classifier"),
+        ({}, "classifier"),
+    ],
+)
+def test_a_checkpoint_says_of_which_kind_it_is(tmp_path: Path, config: dict[str, Any], kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert kind_of(tmp_path) == kind

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from checkpoints import cross_encoders
+from sentence_transformers import CrossEncoder
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     AutoModel,
@@ -25,7 +27,7 @@ from transformers import (
 from tamis.context import Call
 from tamis.errors import ConfigurationError
 from tamis.model import Passage, Query
-from tamis.testing.contract import RerankerContract, opened
+from tamis.testing.contract import opened
 from tamis_transformers import CrossEncoderReranker
 
 WORDS = ["<s>", "<pad>", "</s>", "<unk>", "moon", "sun", "sea", "tide", "sauce", "smooth"]
@@ -92,16 +94,6 @@ async def _scores(path: Path, query: str, *texts: str, **settings: Any) -> list[
     return [found[place] for place in range(len(texts))]
 
 
-class TestRoberta(RerankerContract):
-    def component(self) -> CrossEncoderReranker:
-        return _reranker(_checkpoint("roberta"), dtype="auto")
-
-
-class TestModernBert(RerankerContract):
-    def component(self) -> CrossEncoderReranker:
-        return _reranker(_checkpoint("modernbert"), dtype="auto")
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_scores_are_those_of_the_model_itself_however_they_are_batched(family: str) -> None:
     path = _checkpoint(family)
@@ -141,3 +133,12 @@ async def test_a_decoder_without_a_padding_token_scores_one_after_the_other() ->
 async def test_a_head_that_was_never_trained_is_refused_at_the_start(family: str) -> None:
     with pytest.raises(ConfigurationError, match="lacks trained weights"):
         await _reranker(_checkpoint(family, has_head=False)).open()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "modernbert", "deberta"])
+async def test_sentence_transformers_gives_the_same_probabilities(family: str) -> None:
+    path = cross_encoders.ALL[family](Path(_FOLDER.name) / "saved" / family)
+    texts = ["moon tide", "The sun is no sea!", "sea " * 10, "smooth sauce"]
+    expected = CrossEncoder(str(path), device="cpu").predict([("smooth sauce?", text) for text in texts])
+    found = await _scores(path, "smooth sauce?", *texts, scores="probability")
+    assert found == pytest.approx(expected.tolist(), abs=1e-3)

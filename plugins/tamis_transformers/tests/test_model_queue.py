@@ -33,6 +33,17 @@ class Model:
         return [item * 2 for item in items]
 
 
+class Ticks:
+    """A clock that is a second later each time it is read."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += 1.0
+        return self._now
+
+
 @asynccontextmanager
 async def busy(model: Model, **settings: Any) -> AsyncIterator[tuple[ModelQueue[str, str], asyncio.Task[Any]]]:
     """A queue whose thread is inside the model with "gate", and the task that waits for it."""
@@ -162,6 +173,27 @@ async def test_calls_share_a_batch() -> None:
     assert [set(batch) for batch in model.batches] == [{"gate"}, {"a", "b", "c"}]
 
 
+async def test_room_beside_an_urgent_item_goes_to_the_nearest_in_cost_of_those_that_are_no_longer() -> None:
+    model = Model()
+    async with busy(model, batch_cost=15) as (queue, _):
+        later, soon = Call(Deadline.after(2_000)), Call(Deadline.after(1_000))
+        names = ["tiny", "like", "longer", "small"]
+        tasks = [
+            await begun(queue.collect(names, [1, 4, 6, 3], later)),
+            await begun(queue.collect(["urgent"], [5], soon)),
+        ]
+        model.released.set()
+        await asyncio.gather(*tasks)
+    assert model.batches[1:] == [("urgent", "like", "small"), ("longer", "tiny")]
+
+
+async def test_no_items_are_no_work() -> None:
+    model = Model()
+    async with busy(model) as (queue, _):
+        assert await queue.collect([], [], Call()) == []
+    assert model.batches == [("gate",)]
+
+
 async def test_results_come_as_they_are_computed() -> None:
     model = Model()
     async with busy(model, batch_cost=1) as (queue, _):
@@ -170,6 +202,39 @@ async def test_results_come_as_they_are_computed() -> None:
         model.released.set()
         assert await first == (0, "aa")
         await stream.aclose()
+
+
+async def test_a_call_is_charged_for_the_batches_it_was_in_and_its_share_of_their_seconds() -> None:
+    model, clock = Model(), Ticks()
+    async with busy(model, clock=clock) as (queue, _):
+        small, large = Call(), Call()
+        tasks = [
+            await begun(queue.collect(["a", "b"], [1, 1], small)),
+            await begun(queue.collect(["c"], [2], large)),
+        ]
+        model.released.set()
+        await asyncio.gather(*tasks)
+    assert [set(batch) for batch in model.batches] == [{"gate"}, {"a", "b", "c"}]
+    assert [(each.usage.model_call_count, each.usage.model_seconds) for each in (small, large)] == [(1, 0.5)] * 2
+
+
+async def test_every_batch_of_a_call_counts() -> None:
+    model, call = Model(), Call()
+    async with busy(model, batch_cost=1, clock=Ticks()) as (queue, _):
+        task = await begun(queue.collect(["a", "b"], [1, 1], call))
+        model.released.set()
+        await task
+    assert (call.usage.model_call_count, call.usage.model_seconds) == (2, 2.0)
+
+
+async def test_what_failed_cost_its_time_too() -> None:
+    model, call = Model(), Call()
+    async with busy(model, clock=Ticks()) as (queue, _):
+        task = await begun(queue.collect(["a", "poison"], [1, 1], call))
+        model.released.set()
+        await asyncio.wait([task])
+    assert isinstance(task.exception(), ValueError)
+    assert (call.usage.model_call_count, call.usage.model_seconds) == (3, 3.0), "one together, one each"
 
 
 async def test_closing_tells_those_who_wait_and_refuses_the_rest() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import catalog, collections, demo, doctor, index, search, serve
+from tamis.cli import batch, catalog, collections, demo, doctor, index, rerank, search, serve
 
 __all__ = ["app", "main"]
 
@@ -45,6 +45,8 @@ app.command()(serve.serve)
 app.command()(index.index)
 app.command()(search.search)
 app.command()(search.ask)
+app.command()(rerank.rerank)
+app.command()(batch.batch)
 app.command()(catalog.plugins)
 app.command()(catalog.pipelines)
 app.command()(catalog.check)

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import ConfigFile, Json, Preset, configured
+from tamis.cli.options import Changes, ConfigFile, Json, Preset, configured
 from tamis.cli.output import ExitCode, console, failures, print_json
 from tamis.config import load, preset_text
 from tamis.expression import to_text
@@ -65,6 +65,7 @@ def pipelines(config: ConfigFile = None, json: Json = False) -> None:
 def check(
     config: ConfigFile = None,
     preset: Preset = None,
+    changes: Changes = None,
     print_default: Annotated[
         bool, typer.Option("--print-default", help="Print the built-in file, or that of --preset, to begin with.")
     ] = False,
@@ -75,7 +76,7 @@ def check(
             typer.echo(preset_text(preset or "default"), nl=False)
         return
     with failures():
-        loaded = configured(config, preset)
+        loaded = configured(config, preset, changes)
         components = build(loaded)
         count = len(Pipelines(loaded, components).list())
     console.print(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from tamis.cli.options import ConfigFile, Json, Preset, configured
+from tamis.cli.options import Changes, ConfigFile, Json, Preset, configured
 from tamis.cli.output import ExitCode, console, failures, print_json
 from tamis.config import Config
 from tamis.diagnosis import Finding, Severity, diagnose
@@ -24,6 +24,7 @@ _STYLES = {Severity.PROBLEM: "bold red", Severity.WARNING: "yellow", Severity.NO
 def doctor(
     config: ConfigFile = None,
     preset: Preset = None,
+    changes: Changes = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -32,7 +33,7 @@ def doctor(
     Loads no model. Exits with 1 when there is a problem, with 3 when the configuration cannot be served at all.
     """
     with failures():
-        loaded = configured(config, preset)
+        loaded = configured(config, preset, changes)
     found, can_start = _found(loaded)
     if json:
         print_json([_as_json(each) for each in found])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +14,12 @@ from tamis.errors import ConfigurationError
 
 __all__ = [
     "Address",
+    "Changes",
     "Collection",
     "ConfigFile",
     "Json",
     "Language",
+    "Overrides",
     "PageSize",
     "PerDocument",
     "Pipeline",
@@ -29,6 +33,10 @@ ConfigFile = Annotated[
     typer.Option("--config", "-c", help="Configuration file; ./tamis.toml if there is one, else the built-in default."),
 ]
 Preset = Annotated[str | None, typer.Option(help=f"A built-in configuration instead of a file: {', '.join(PRESETS)}.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting in place of the file's or preset's: cross.model=models/my-reranker."),
+]
 Address = Annotated[
     str, typer.Option("--address", "-a", envvar="TAMIS_ADDRESS", help="HOST:PORT of the server.", show_default=True)
 ]
@@ -41,6 +49,9 @@ Pipeline = Annotated[
     str, typer.Option("--pipeline", "-p", help="A configured pipeline, or an expression such as 'bm25 % 50 >> late'.")
 ]
 PageSize = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="The most hits to show.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A stage's setting, for this request: answer.max_sentences=5.")
+]
 PerDocument = Annotated[
     int, typer.Option("--per-document", min=0, help="The most hits of one document; 0 for any number.")
 ]
@@ -53,8 +64,26 @@ DEFAULT_ADDRESS = "127.0.0.1:7601"
 DEFAULT_COLLECTION = "docs"
 
 
-def configured(config: Path | None, preset: str | None) -> Config:
-    """The file, or the preset, or what `load` finds without either. Raises `ConfigurationError`, for both as well."""
+def configured(config: Path | None, preset: str | None, changes: Sequence[str] | None = None) -> Config:
+    """The file, or the preset, or what `load` finds without either, with the settings of `--set` in place of its own.
+
+    Raises `ConfigurationError`, for file and preset together as well.
+    """
     if config is not None and preset is not None:
         raise ConfigurationError("--config and --preset exclude each other; begin a file with --print-default")
-    return load_preset(preset) if preset is not None else load(config)
+    loaded = load_preset(preset) if preset is not None else load(config)
+    for change in changes or ():
+        place, equals, value = change.partition("=")
+        name, dot, setting = place.strip().partition(".")
+        if not equals or not dot:
+            raise ConfigurationError(f"--set {change!r}: write NAME.SETTING=VALUE, such as cross.model=models/mine")
+        loaded = loaded.with_setting(name, setting, _value(value.strip()))
+    return loaded
+
+
+def _value(text: str) -> object:
+    """As in the file; what is no TOML is taken as a string, so that a path needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

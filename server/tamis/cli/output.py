@@ -19,12 +19,13 @@ from rich.text import Text
 from tamis.client import CallError
 from tamis.errors import ConfigurationError, TamisError
 
-__all__ = ["ExitCode", "console", "fail", "failures", "print_json"]
+__all__ = ["ExitCode", "console", "fail", "failures", "notices", "print_json"]
 
 console = Console()
 """Standard output: what was asked for."""
 
-_errors = Console(stderr=True)
+notices = Console(stderr=True)
+"""Standard error: how far a command is, and what went wrong."""
 
 
 class ExitCode(IntEnum):
@@ -49,9 +50,9 @@ def print_json(value: Message | dict[str, Any] | list[Any]) -> None:
 
 def fail(message: str, code: ExitCode, *hints: str) -> NoReturn:
     """Says what is wrong, and how to go on, on standard error; then exits."""
-    _errors.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    notices.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
     for hint in hints:
-        _errors.print(Text(f"  {hint}"), soft_wrap=True)
+        notices.print(Text(f"  {hint}"), soft_wrap=True)
     raise typer.Exit(code)
 
 

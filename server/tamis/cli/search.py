@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -22,12 +23,12 @@ from tamis.cli.options import (
 )
 from tamis.cli.output import console, failures, print_json
 from tamis.cli.request import facet_specs, filter_of, overrides, recencies, sort_keys, thresholds
-from tamis.cli.view import SearchView
+from tamis.cli.view import Event, SearchView
 from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import search_service_pb2 as pb
 
-__all__ = ["ask", "search", "show"]
+__all__ = ["ask", "display", "search", "show"]
 
 
 def search(
@@ -128,19 +129,25 @@ def show(
     view = SearchView(
         query or f"like {', '.join(fields['like_document_ids'])}", hits_shown=hits_shown, is_paged=is_paged
     )
-    events = client.stream_search(collection, query, timeout=deadline, **fields)
+    return display(view, client.stream_search(collection, query, timeout=deadline, **fields))
+
+
+def display(view: SearchView, events: Iterable[Event]) -> SearchView:
+    """Shows a view while it takes events: in place in a terminal, line by line elsewhere."""
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:
             for event in events:
                 view.add(event)
                 live.refresh()
     else:
-        for event in events:
-            view.add(event)
-            if event.WhichOneof("event") == "hits_revised":
-                top = ", ".join(each.passage.id for each in view.hits[:3])
-                console.print(
-                    Text(f"            revision {view.revision} by {event.hits_revised.stage}: {top}"), soft_wrap=True
-                )
-        console.print(view)
+        try:
+            for event in events:
+                view.add(event)
+                if event.WhichOneof("event") == "hits_revised":
+                    top = ", ".join(each.passage.id for each in view.hits[:3])
+                    line = f"            revision {view.revision} by {event.hits_revised.stage}: {top}"
+                    console.print(Text(line), soft_wrap=True)
+        finally:
+            if view.completed is not None or view.hits:
+                console.print(view)  # what came before a failure is worth something, too
     return view

@@ -12,10 +12,9 @@ from typing import Annotated
 import structlog
 import typer
 
-from tamis.cli.options import ConfigFile, Preset, configured
+from tamis.cli.options import Changes, ConfigFile, Preset, configured
 from tamis.cli.output import failures
 from tamis.config import Config
-from tamis.errors import ConfigurationError
 from tamis.rpc.app import running
 
 __all__ = ["LogFormat", "configure_logs", "serve"]
@@ -32,9 +31,7 @@ class LogFormat(StrEnum):
 def serve(
     config: ConfigFile = None,
     preset: Preset = None,
-    cross_encoder: Annotated[
-        str | None, typer.Option(help="Trained weights for --preset quality: a folder, or a hub id downloaded before.")
-    ] = None,
+    changes: Changes = None,
     listen: Annotated[
         str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")
     ] = None,
@@ -47,14 +44,9 @@ def serve(
     """
     configure_logs(log_format)
     with failures():
-        loaded = configured(config, preset)
-        if cross_encoder is not None:
-            if preset != "quality":
-                raise ConfigurationError("--cross-encoder goes with --preset quality; a file names its own model")
-            loaded = loaded.with_stage("cross", model=cross_encoder)
-        changes = {"listen": listen, "data_directory": data_directory}
-        overrides = {key: value for key, value in changes.items() if value is not None}
-        asyncio.run(_serve(loaded.with_server(**overrides)))
+        loaded = configured(config, preset, changes)
+        given = {"listen": listen, "data_directory": data_directory}
+        asyncio.run(_serve(loaded.with_server(**{key: value for key, value in given.items() if value is not None})))
 
 
 async def _serve(config: Config) -> None:

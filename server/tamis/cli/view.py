@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
@@ -14,10 +16,11 @@ from rich.text import Text
 
 from tamis.cli.below import below
 from tamis.cli.places import link, place
+from tamis.cli.usage import in_words
 from tamis.v1 import passage_pb2 as pb
 from tamis.v1 import search_service_pb2
 
-__all__ = ["SearchView"]
+__all__ = ["Event", "SearchView", "kind"]
 
 _COLOURS = {
     pb.STAGE_OUTCOME_RAN: "green",
@@ -34,13 +37,21 @@ _NO_ANSWER = {
 }
 
 
+Event: TypeAlias = search_service_pb2.StreamSearchResponse | search_service_pb2.StreamRerankResponse
+"""What a view takes."""
+
+
 @dataclass(slots=True)
 class SearchView:
-    """Takes events, renders what is known so far. `hits_shown` bounds the list, not what is kept."""
+    """Takes events, renders what is known so far. `hits_shown` bounds the list, not what is kept.
+
+    Where the passages were `given`, in their prior order, hits move against that and show their scores.
+    """
 
     query: str
     hits_shown: int = 10
     is_paged: bool = False
+    given: Sequence[pb.Passage] = ()
     started: float = field(default_factory=time.monotonic)
     stages: list[tuple[float, pb.StageReport]] = field(default_factory=list)
     hits: list[pb.Hit] = field(default_factory=list)
@@ -51,14 +62,19 @@ class SearchView:
     _bodies: dict[str, pb.Hit] = field(default_factory=dict)
     _first_ranks: dict[str, int] = field(default_factory=dict)
 
-    def add(self, event: search_service_pb2.StreamSearchResponse) -> None:
+    def __post_init__(self) -> None:
+        for rank, each in enumerate(self.given, 1):
+            self._bodies[each.id] = pb.Hit(passage=each)
+            self._first_ranks[each.id] = rank
+
+    def add(self, event: Event) -> None:
         """Takes the next event; kinds it does not know are passed over."""
         match event.WhichOneof("event"):
             case "hits_revised":
                 self._revise(event.hits_revised)
             case "stage_completed":
                 self.stages.append((time.monotonic() - self.started, event.stage_completed))
-            case "answer_delta":
+            case "answer_delta" if isinstance(event, search_service_pb2.StreamSearchResponse):
                 self.answer += event.answer_delta.text
                 self.citations.extend(event.answer_delta.citations)
             case "completed":
@@ -77,6 +93,10 @@ class SearchView:
         if report.outcome != pb.STAGE_OUTCOME_RAN:
             reason = pb.StageReason.Name(report.reason).removeprefix("STAGE_REASON_").lower().replace("_", " ")
             line.append(f"  {outcome}: {reason}", _COLOURS.get(report.outcome, "red"))
+        if report.notes:
+            line.append(f"  {', '.join(report.notes)}", "yellow")
+        if consumed := in_words(report.usage):
+            line.append(f"  {consumed}", "dim")
         return line
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -90,12 +110,14 @@ class SearchView:
             yield from self._answer_lines()
         if self.completed is not None:
             yield from below(self.completed, is_paged=self.is_paged)
+            if consumed := in_words(self.completed.usage):
+                yield Text(f"\nall stages: {consumed}", "dim")
 
     def _revise(self, revised: search_service_pb2.HitsRevised) -> None:
         self.revision, self.hits = revised.revision, list(revised.hits)
         for rank, hit in enumerate(revised.hits, 1):
             self._bodies.setdefault(hit.passage.id, hit)
-            if revised.revision == 1:
+            if revised.revision == 1 and not self.given:
                 self._first_ranks[hit.passage.id] = rank
 
     def _hits_table(self) -> Table:
@@ -106,8 +128,13 @@ class SearchView:
         for rank, hit in enumerate(self.hits[: self.hits_shown], 1):
             body = self._bodies[hit.passage.id]
             title = Text(_title(body.passage), "bold", no_wrap=True, overflow="ellipsis")
+            if self.given:
+                title.append(f"  {_score(hit)}", "not bold")
             title.append(f"  {_provenance(hit)}", "dim not bold")
-            title.append(f"  {place(body.passage, body.passage.locator)}", _style_of(body.passage, "not bold"))
+            where = place(body.passage, body.passage.locator) or (
+                "" if _title(body.passage) == hit.passage.id else hit.passage.id
+            )
+            title.append(f"  {where}", _style_of(body.passage, "not bold"))
             table.add_row(str(rank), self._move(hit.passage.id, rank), title)
             table.add_row("", "", _excerpt(body))
         return table
@@ -151,6 +178,11 @@ class SearchView:
         return [(number, each) for number, each in enumerate(self.citations, 1) if each.passage_id in self._bodies]
 
 
+def kind(score_kind: pb.ScoreKind) -> str:
+    """A kind of score in a word: `cosine`, `rank_fusion`."""
+    return pb.ScoreKind.Name(score_kind).removeprefix("SCORE_KIND_").lower()
+
+
 def _style_of(passage: pb.Passage, also: str = "") -> Style:
     """Dim, and a link to the file it was read from where that is on this machine."""
     return Style.parse(f"dim {also}") + Style(link=link(passage) or None)
@@ -184,6 +216,12 @@ def _one_line(text: str) -> str:
 def _provenance(hit: pb.Hit) -> str:
     """The rank that each stage gave it; fusions are left out, since the list itself shows theirs."""
     return " · ".join(f"{each.stage} {each.rank}" for each in hit.stage_scores if not each.contributions)
+
+
+def _score(hit: pb.Hit) -> str:
+    if not hit.HasField("score"):
+        return ""
+    return f"{hit.score:.4g} {kind(hit.score_kind).replace('_', ' ')}"
 
 
 def _work(report: pb.StageReport) -> str:

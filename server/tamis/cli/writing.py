@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -54,7 +55,7 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed else "", "dim")
 
 
-def bars(*, quiet: bool) -> Progress:
+def bars(*, quiet: bool, on: Console = console) -> Progress:
     """Bars with a count, a rate and the time left; none where nobody sees them."""
     columns = (
         SpinnerColumn(),
@@ -64,7 +65,7 @@ def bars(*, quiet: bool) -> Progress:
         _Rate(),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
-    return Progress(*columns, console=console, disable=quiet or not console.is_terminal)
+    return Progress(*columns, console=on, disable=quiet or not on.is_terminal)
 
 
 def write(

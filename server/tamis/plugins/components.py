@@ -146,8 +146,9 @@ class _Builder:
         values = dict(table.settings)
         for key, reference in references(kind.Settings).items():
             value = values.get(key)
-            if reference.is_plural and isinstance(value, list):
-                values[key] = tuple(self._reference(name, key, each, reference.role) for each in value)
+            if reference.is_plural:
+                if isinstance(value, list):
+                    values[key] = tuple(self._reference(name, key, each, reference.role) for each in value)
             elif isinstance(value, str):
                 values[key] = self._reference(name, key, value, reference.role)
         try:

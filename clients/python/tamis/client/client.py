@@ -83,6 +83,30 @@ class Client:
             finally:
                 call.cancel()
 
+    def stream_rerank(
+        self,
+        query: str,
+        passages: Iterable[passage_pb2.Passage],
+        *,
+        pipeline: str = "",
+        page_size: int = 0,
+        timeout: float | None = None,
+        **fields: Any,
+    ) -> Iterator[search_service_pb2.StreamRerankResponse]:
+        """The events of a reranking as they come; hits carry the passages' ids alone. `timeout` as in `stream_search`.
+
+        `fields` are further fields of `StreamRerankRequest`. Closing the iterator cancels the call.
+        """
+        request = search_service_pb2.StreamRerankRequest(
+            query=query, passages=passages, pipeline=pipeline, page_size=page_size, **fields
+        )
+        with typed_errors():
+            call = self.search.StreamRerank(request, timeout=timeout)
+            try:
+                yield from call
+            finally:
+                call.cancel()
+
     def batch_search(
         self, requests: Sequence[search_service_pb2.SearchRequest], *, timeout: float | None = None
     ) -> Iterator[tuple[int, search_service_pb2.SearchResponse | search_service_pb2.SearchFailure]]:

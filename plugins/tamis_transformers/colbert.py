@@ -1,0 +1,134 @@
+"""The embedder plugin for ColBERT checkpoints: a vector for each token, as their authors made them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tamis.component import Capabilities, Settings
+from tamis.context import Call
+from tamis.model import ScoreKind
+from tamis.models import Embedder, Float32Array, TextKind
+from tamis_transformers.checkpoint import located
+from tamis_transformers.model_queue import ModelQueue
+
+if TYPE_CHECKING:
+    from tamis_transformers.colbert_encoder import ColBertEncoder, Reading
+
+__all__ = ["ColBertEmbedder", "ColBertSettings"]
+
+
+class ColBertSettings(Settings):
+    """`model` is a folder as colbert-ai, PyLate or sentence-transformers saves it, or a hub id downloaded before.
+
+    `max_tokens` and `query_tokens` replace the lengths of passages and queries that the checkpoint names, up to its
+    positions. `batch_token_count` is the padded size of a batch.
+    """
+
+    model: str
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    query_tokens: Annotated[int, Field(ge=8)] | None = None
+    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
+    most_waiting: Annotated[int, Field(ge=1)] = 20_000
+
+
+class ColBertEmbedder(Embedder):
+    """Khattab and Zaharia, "ColBERT", 2020: projected vectors of tokens, queries filled up with [MASK], passages
+    without those of punctuation. Special tokens and markers have vectors too: the model was trained to match them."""
+
+    Settings = ColBertSettings
+    capabilities = Capabilities(score_kind=ScoreKind.COSINE)
+
+    def __init__(self, settings: ColBertSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        self._path = located(settings.model)
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
+        self._opened: tuple[ColBertEncoder, ModelQueue[Reading, Float32Array]] | None = None
+
+    async def open(self) -> None:
+        encoder = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
+        settings = self._settings
+        queue = ModelQueue(encoder.encode, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
+        queue.start()
+        self._opened = encoder, queue
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._opened[1].close)
+        self._tokenizing.shutdown(wait=False)
+
+    @property
+    def dimensions(self) -> int:
+        return self._loaded[0].dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        return self._loaded[0].max_tokens
+
+    @property
+    def fingerprint(self) -> str:
+        return self._loaded[0].fingerprint
+
+    async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
+        """The mean of the token vectors, at unit length. Not what the model was trained for."""
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        async with aclosing(self.stream_tokens(texts, kind=kind, call=call)) as stream:
+            async for position, found in stream:
+                vectors[position] = _mean(found)
+        return vectors
+
+    async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
+        found = {position: vectors async for position, vectors in self.stream_tokens(texts, kind=kind, call=call)}
+        return [found[position] for position in range(len(texts))]
+
+    async def stream_tokens(
+        self, texts: Sequence[str], *, kind: TextKind, call: Call
+    ) -> AsyncGenerator[tuple[int, Float32Array], None]:
+        """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
+        call.check()
+        if not texts:
+            return
+        encoder, queue = self._loaded
+        sequences = await asyncio.get_running_loop().run_in_executor(self._tokenizing, encoder.tokenize, texts, kind)
+        costs = [len(each.tokens) for each in sequences]
+        async with aclosing(queue.stream(sequences, costs, call)) as stream:
+            async for position, vectors in stream:
+                call.usage.input_token_count += costs[position]
+                yield position, vectors
+
+    @property
+    def extra_tokens(self) -> int:
+        return self._loaded[0].extra_tokens
+
+    def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        return self._loaded[0].offsets(text)
+
+    @property
+    def _loaded(self) -> tuple[ColBertEncoder, ModelQueue[Reading, Float32Array]]:
+        if self._opened is None:
+            raise RuntimeError("the embedder is not open")
+        return self._opened
+
+    def _load(self) -> ColBertEncoder:
+        from tamis_transformers.colbert_encoder import ColBertEncoder
+
+        it = self._settings
+        return ColBertEncoder(
+            self._path, device=it.device, dtype=it.dtype, max_tokens=it.max_tokens, query_tokens=it.query_tokens
+        )
+
+
+def _mean(vectors: Float32Array) -> Float32Array:
+    """At unit length; vectors that cancel out have no direction, so the first one gives it."""
+    mean = vectors.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    return vectors[0] if length < 1e-6 else np.asarray(mean / length, dtype=np.float32)

@@ -1,0 +1,153 @@
+"""The cross-encoder plugin: settings, windows of long passages, calibrated scores."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from tamis.component import Capabilities, Settings
+from tamis.context import Call
+from tamis.model import Passage, Query, ScoreKind
+from tamis.stage import PointwiseReranker
+from tamis_transformers.checkpoint import located
+from tamis_transformers.cross_encoder.templates import Template
+from tamis_transformers.model_queue import ModelQueue
+
+if TYPE_CHECKING:
+    from tamis_transformers.cross_encoder.frames import Pair
+    from tamis_transformers.cross_encoder.scorer import PairScorer
+
+__all__ = ["CrossEncoderReranker", "CrossEncoderSettings"]
+
+# Told apart by hand, so that a mistake in a table is not reported as if a name had been meant.
+_NamedOrTable: TypeAlias = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Template, Tag("table")],
+    Discriminator(lambda given: "table" if isinstance(given, dict | Template) else "name"),
+]
+_AT_ONCE = 256  # passages that are tokenized before the call is asked again
+
+
+class CrossEncoderSettings(Settings):
+    """`model` is a folder, or a hub id downloaded before; its `kind` is read from its config unless it is set.
+
+    `template` is the prompt of a model that answers with a token: a name, a table, or chosen by the model's name;
+    `instruction` takes the place of its own. `max_tokens` is of query and passage together. A passage longer than
+    that is read in overlapping windows and scored by the best one, or `cut`; of no passage more than
+    `most_passage_tokens` are read. Scores are logits, or probabilities: sigmoid(logit / `temperature`).
+    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size.
+    """
+
+    model: str
+    kind: Literal["auto", "classifier", "decoder", "encoder-decoder"] = "auto"
+    template: _NamedOrTable | None = None
+    instruction: str | None = None
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_tokens: Annotated[int, Field(ge=8)] | None = None
+    long_passages: Literal["best", "cut"] = "best"
+    most_passage_tokens: Annotated[int, Field(ge=8)] = 8_192
+    overlap_tokens: Annotated[int, Field(ge=0)] = 64
+    scores: Literal["logit", "probability"] = "logit"
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    remote_code: bool = False
+    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
+    most_waiting: Annotated[int, Field(ge=1)] = 20_000
+
+    @model_validator(mode="after")
+    def _temperature_is_of_probabilities(self) -> CrossEncoderSettings:
+        if self.temperature != 1.0 and self.scores == "logit":
+            raise ValueError('temperature goes with scores = "probability"')
+        return self
+
+
+class CrossEncoderReranker(PointwiseReranker):
+    """Reads query and passage together. Nogueira and Cho, "Passage Re-ranking with BERT", 2019; by a token's logit
+    Nogueira et al., "Document Ranking with a Pretrained Sequence-to-Sequence Model", 2020; the best window as in Dai
+    and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling", 2019."""
+
+    Settings = CrossEncoderSettings
+    capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
+
+    def __init__(self, settings: CrossEncoderSettings) -> None:
+        super().__init__(settings)
+        self._settings = settings
+        if settings.scores == "probability":
+            self.capabilities = Capabilities(score_kind=ScoreKind.PROBABILITY)
+        self._path = located(settings.model)
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
+        self._opened: tuple[PairScorer, ModelQueue[Pair, float]] | None = None
+
+    async def open(self) -> None:
+        scorer = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
+        settings = self._settings
+        queue = ModelQueue(scorer.score, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
+        queue.start()
+        self._opened = scorer, queue
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._opened[1].close)
+        self._tokenizing.shutdown(wait=False)
+
+    async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
+        """A passage's score comes when its last window is done. A window whose score is no number does not count."""
+        if self._opened is None:
+            raise RuntimeError("the reranker is not open")
+        windows = await self._windows(query.text, [passage.full_text for passage in passages], call)
+        pairs = [pair for each in windows for pair in each]
+        owners = [index for index, each in enumerate(windows) for _ in each]
+        left, best = [len(each) for each in windows], [math.nan] * len(windows)
+        async with aclosing(self._opened[1].stream(pairs, [len(pair.tokens) for pair in pairs], call)) as scores:
+            async for position, score in scores:
+                call.usage.input_token_count += len(pairs[position].tokens)
+                index = owners[position]
+                left[index] -= 1
+                if score > best[index] or math.isnan(best[index]):
+                    best[index] = score
+                if not left[index]:
+                    call.usage.pair_count += 1
+                    yield index, self._calibrated(best[index])
+
+    async def _windows(self, query: str, texts: Sequence[str], call: Call) -> list[list[Pair]]:
+        if self._opened is None:
+            raise RuntimeError("the reranker is not open")
+        found: list[list[Pair]] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            call.check()
+            some, tokenize = texts[start : start + _AT_ONCE], self._opened[0].tokenize
+            read = await asyncio.get_running_loop().run_in_executor(self._tokenizing, tokenize, query, some)
+            found.extend(read.windows)
+            for note in read.notes:
+                call.note(note)
+        return found
+
+    def _calibrated(self, logit: float) -> float:
+        """What is not finite stays so: it is an error and no certainty."""
+        if self._settings.scores == "logit" or not math.isfinite(logit):
+            return logit
+        return 0.5 * (1 + math.tanh(logit / self._settings.temperature / 2))
+
+    def _load(self) -> PairScorer:
+        from tamis_transformers.cross_encoder.scorer import PairScorer, Plan
+
+        it = self._settings
+        plan = Plan(
+            model=it.model,
+            kind=None if it.kind == "auto" else it.kind,
+            template=it.template,
+            instruction=it.instruction,
+            device=it.device,
+            dtype=it.dtype,
+            max_tokens=it.max_tokens,
+            most_passage_tokens=it.most_passage_tokens,
+            overlap_tokens=it.overlap_tokens,
+            windows=it.long_passages == "best",
+            remote_code=it.remote_code,
+        )
+        return PairScorer(self._path, plan)

@@ -1,0 +1,1 @@
+"""Makes tiny random checkpoints of real classes. Random weights prove code, never quality."""

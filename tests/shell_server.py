@@ -1,0 +1,72 @@
+"""A server in a process of its own, with the fakes, that may be killed and started again where it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["ShellServer"]
+
+_CONFIG = """
+[models.hash]
+plugin = "fake-hash"
+[stages.words]
+plugin = "fake-memory"
+seconds = 0.02
+[stages.rank]
+plugin = "fake-words"
+[stages.diverse]
+plugin = "mmr"
+embedder = "hash"
+diversity = 0.0
+[stages.broken]
+plugin = "fake-memory"
+behaviour = "raises"
+[pipelines.default]
+expression = "words >> rank"
+"""
+_ENTRY_POINTS = """
+[tamis.retrievers]
+fake-memory = tamis.testing.plugins:MemoryRetriever
+[tamis.rerankers]
+fake-words = tamis.testing.plugins:WordReranker
+[tamis.embedders]
+fake-hash = tamis.testing.embedders:HashEmbedder
+"""
+
+
+class ShellServer:
+    """The server of one folder, one process after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        info = folder / "site" / "tamis_fakes-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-fakes\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(_ENTRY_POINTS)
+        (folder / "tamis.toml").write_text(_CONFIG)
+        self.address = "127.0.0.1:0"
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """A process that listens at `address`, the same each time; it is killed when the context ends."""
+        command = [sys.executable, "-m", "tamis.cli.app", "serve", "--config", self._folder / "tamis.toml"]
+        options = ["--listen", self.address, "--data-directory", self._folder / "data"]
+        environment = {**os.environ, "PYTHONPATH": str(self._folder / "site")}
+        with subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            try:
+                line = process.stdout.readline()
+                assert line.startswith("listening on ")
+                self.address = line.removeprefix("listening on ").strip()
+                yield process
+            finally:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
