@@ -22,6 +22,7 @@ __all__ = [
     "max_tokens",
     "model_of",
     "position_count",
+    "tensors_of",
     "tokenizer_of",
 ]
 
@@ -63,14 +64,42 @@ def located_gguf(model: str) -> Path | None:
     return path
 
 
-def model_of(path: Path, loader: Any, *, device: Any, dtype: Any, unused: str = "", remote_code: bool = False) -> Any:
-    """The model at `path` by one of transformers' Auto classes, ready to compute. Raises `ConfigurationError`.
+def model_of(
+    path: Path,
+    loader: Any,
+    *,
+    device: Any,
+    dtype: Any,
+    unused: str = "",
+    remote_code: bool = False,
+    config: Any = None,
+) -> Any:
+    """The model at `path` by one of transformers' classes, ready to compute. Raises `ConfigurationError`. `config` is
+    instead of the checkpoint's own.
 
     A checkpoint that lacks some of the weights, other than those whose names begin with `unused`, is refused:
     transformers would make them up at random. Code that comes with it runs only with `remote_code`.
     """
     options = {"use_safetensors": True, "trust_remote_code": remote_code}
+    options |= {} if config is None else {"config": config}
     return _loaded(path, loader, options, unused).to(device, dtype).eval()
+
+
+def tensors_of(path: Path, prefix: str) -> dict[str, Any]:
+    """The weights at `path` whose names begin with `prefix`, by the rest of the name. Raises `ConfigurationError`."""
+    from safetensors import SafetensorError, safe_open
+
+    index = json_of(path / "model.safetensors.index.json").get("weight_map")
+    files = {"model.safetensors"} if index is None else {index[name] for name in index if name.startswith(prefix)}
+    found: dict[str, Any] = {}
+    try:
+        for file in sorted(files):
+            with safe_open(path / file, framework="pt") as opened:
+                names = [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
+                found |= {name.removeprefix(prefix): opened.get_tensor(name) for name in names}
+    except (OSError, SafetensorError) as error:
+        raise ConfigurationError(f"the weights at {path} cannot be read: {error}") from error
+    return found
 
 
 def causal_lm_of(path: Path, *, device: Any, dtype: Any) -> Any:

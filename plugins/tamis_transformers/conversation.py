@@ -11,7 +11,7 @@ from jinja2 import TemplateError
 from tamis.errors import InvalidRequest
 from tamis.models import Message, Prompt
 
-__all__ = ["NEXT_TURN", "Conversation"]
+__all__ = ["NEXT_TURN", "Conversation", "defuser"]
 
 NEXT_TURN = "\nUser:"
 """Where a model that was given a transcript begins to make up what the user says next."""
@@ -28,20 +28,12 @@ class Conversation:
     def __init__(self, tokenizer: Any, *, has_template: bool) -> None:
         self._tokenizer = tokenizer
         self.has_template = has_template
-        found = {str(each) for each in tokenizer.all_special_tokens}
-        found |= {each.content for each in tokenizer.added_tokens_decoder.values() if each.special}
-        special = sorted((each for each in found if len(each) > 1), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, special))) if special else None
+        self._defused = defuser(tokenizer)
 
     def text(self, prompt: Prompt) -> str:
         """What the model reads. Raises `InvalidRequest` for turns that the template does not take."""
         messages = [Message(each.role, self._defused(each.text)) for each in prompt.messages]
         return self._templated(messages) if self.has_template else _transcript(messages)
-
-    def _defused(self, text: str) -> str:
-        if self._special is None:
-            return text
-        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
     def _templated(self, messages: list[Message]) -> str:
         attempts: tuple[Callable[[list[Message]], list[Message]], ...] = (list, _without_system)
@@ -56,6 +48,18 @@ class Conversation:
                 continue
             return text
         raise InvalidRequest.of("messages", "the model's chat template takes no such sequence of turns")
+
+
+def defuser(tokenizer: Any, *also: str) -> Callable[[str], str]:
+    """What takes special tokens of a tokenizer, and others named besides, apart by a blank where they stand in a text,
+    so that they are only text."""
+    found = {*also, *(str(each) for each in tokenizer.all_special_tokens)}
+    found |= {each.content for each in tokenizer.added_tokens_decoder.values() if each.special}
+    special = sorted((each for each in found if len(each) > 1), key=len, reverse=True)
+    if not special:
+        return str
+    pattern = re.compile("|".join(map(re.escape, special)))
+    return lambda text: pattern.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
 
 def _without_system(messages: list[Message]) -> list[Message]:

@@ -25,9 +25,10 @@ class TextStream:
         """The text that is certain by now; empty while a character is unfinished."""
         self._held.append(token)
         given, text = self._decode(self._before), self._decode([*self._before, *self._held])
-        if text.endswith(_UNFINISHED) and len(self._held) < _MOST_HELD:
+        is_new = len(text) > len(given)  # a token without text says nothing of the blanks around the next
+        if len(self._held) < _MOST_HELD and (text.endswith(_UNFINISHED) or not is_new):
             return ""
-        self._before, self._held = self._held, []
+        self._before, self._held = self._held if is_new else self._before, []
         return text[len(given) :]
 
     def end(self) -> str:

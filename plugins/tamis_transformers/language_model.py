@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +18,12 @@ from tamis_transformers.checkpoint import causal_lm_of, tokenizer_of
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import dtype as dtype_of
 from tamis_transformers.conversation import NEXT_TURN, Conversation
-from tamis_transformers.decoding import StopStrings, TextStream
+from tamis_transformers.sampling import Chooser, Sampling, Step, spoken
 
-__all__ = ["LanguageModel", "Sampling", "Step"]
+__all__ = ["LanguageModel"]
 
 _PART = 512  # tokens of a prompt that are read at once; the call is asked in between
 _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>", "<|end|>")
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is chosen: the likeliest at temperature 0, else at random from the `top_p` likeliest, the same
-    way again with the same `seed`. `repetition_penalty` divides the odds of a token that has been written already."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
-    seed: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one forward pass gave: tokens read and written by it, and the text that is certain by now."""
-
-    text: str = ""
-    read_count: int = 0
-    written_count: int = 0
-    is_cut: bool = False
 
 
 class LanguageModel:
@@ -91,20 +68,9 @@ class LanguageModel:
 
     def steps(self, tokens: Sequence[int], limit: int, sampling: Sampling, stops: Sequence[str]) -> Iterator[Step]:
         """Reads the prompt, then writes at most `limit` tokens, until the model ends or a stop string comes."""
-        text = TextStream(lambda ids: str(self._tokenizer.decode(ids, skip_special_tokens=True)))
-        stop = StopStrings(stops if self._conversation.has_template else (*stops, NEXT_TURN))
-        is_cut = True
-        for step in self._continued(tokens, min(limit, self.context_token_count - len(tokens)), sampling):
-            if isinstance(step, Step):
-                yield step
-            elif step in self._ends:
-                is_cut = False
-            else:
-                yield Step(stop.feed(text.feed(step)), written_count=1)
-                if stop.has_stopped:
-                    return
-        rest = stop.feed(text.end())
-        yield Step(rest if stop.has_stopped else rest + stop.end(), is_cut=is_cut and not stop.has_stopped)
+        stops = stops if self._conversation.has_template else (*stops, NEXT_TURN)
+        limit = min(limit, self.context_token_count - len(tokens))
+        yield from spoken(self._continued(tokens, limit, sampling), self._decoded, ends=self._ends, stops=stops)
 
     @torch.inference_mode()
     def log_probabilities(self, prompt: Prompt, choices: Sequence[str]) -> NDArray[Any]:
@@ -136,7 +102,7 @@ class LanguageModel:
             part = tokens[start : start + _PART]
             logits = self._forward([part], cache)
             yield Step(read_count=len(part))
-        chooser = _Chooser(sampling, self._device)
+        chooser = Chooser(sampling, self._device)
         for count in range(1, limit + 1):
             token = chooser.next(logits[0, -1])
             yield token
@@ -151,6 +117,9 @@ class LanguageModel:
         found = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=keep)
         logits: torch.Tensor = found.logits.float()
         return logits
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def _cache(self) -> Any:
         return DynamicCache(config=self._model.config)
@@ -184,33 +153,3 @@ class LanguageModel:
         vocabulary = self._tokenizer.get_vocab()
         found |= {vocabulary[each] for each in _TURN_ENDS if each in vocabulary}
         return frozenset(each for each in found if isinstance(each, int))
-
-
-class _Chooser:
-    """Chooses tokens, one after the other."""
-
-    def __init__(self, sampling: Sampling, device: torch.device) -> None:
-        self._sampling = sampling
-        self._written: set[int] = set()
-        self._random = torch.Generator(device)
-        if sampling.seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(sampling.seed)
-
-    @torch.inference_mode()
-    def next(self, logits: torch.Tensor) -> int:
-        """The next token by its logits; shape [vocabulary]."""
-        sampling = self._sampling
-        if sampling.repetition_penalty != 1 and self._written:
-            written = torch.tensor(sorted(self._written), device=logits.device)
-            logits = logits.clone()
-            logits[written] -= math.log(sampling.repetition_penalty)
-        if sampling.temperature == 0:
-            token = int(logits.argmax())
-        else:
-            odds, order = (logits / sampling.temperature).softmax(-1).sort(descending=True)
-            odds[odds.cumsum(0) - odds >= sampling.top_p] = 0  # the first one always stays
-            token = int(order[torch.multinomial(odds, 1, generator=self._random)])
-        self._written.add(token)
-        return token

@@ -77,7 +77,8 @@ class Reranking:
 
 
 class Reranker(Component):
-    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`; this class only to combine others."""
+    """Reorders passages. Implement `PointwiseReranker` or `ListwiseReranker`; this class only to combine others, or
+    where a passage's score changes on the way, and then repair and note what those two do."""
 
     @abstractmethod
     def rerank(

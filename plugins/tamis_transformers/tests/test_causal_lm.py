@@ -39,7 +39,7 @@ from tamis.testing.contract.collections import TEXTS
 from tamis_transformers import CausalLm
 from tamis_transformers.conversation import Conversation
 from tamis_transformers.decoding import StopStrings, TextStream
-from tamis_transformers.language_model import Sampling, _Chooser
+from tamis_transformers.sampling import Chooser, Sampling
 
 TEMPLATE = (
     "{{ bos_token }}{% for each in messages %}<|{{ each.role }}|>{{ each.content }}<|im_end|>{% endfor %}"
@@ -196,7 +196,7 @@ async def test_sampling_depends_on_the_seed_and_may_be_overridden() -> None:
 def test_a_penalty_for_repetition_makes_what_was_written_less_likely() -> None:
     logits = torch.tensor([1.0, 0.9, 0.1])
     for penalty, expected in ((1.0, [0, 0, 0]), (1.5, [0, 1, 0]), (3.0, [0, 1, 2])):
-        chooser = _Chooser(Sampling(repetition_penalty=penalty), torch.device("cpu"))
+        chooser = Chooser(Sampling(repetition_penalty=penalty), torch.device("cpu"))
         assert [chooser.next(logits) for _ in range(3)] == expected
 
 
