@@ -59,8 +59,8 @@ def _checkpoint(name: str, plugin: str, checkpoint: str) -> Family:
     return Family(name, stage, "ranked", "random", checkpoint, queries=10, depth=20)
 
 
-def _asking(plugin: str) -> Family:
-    stage = f'{_GEMMA}[stages.{plugin}]\nplugin = "{plugin}"\nprompt = "few-shot"\n{_CUT}'
+def _asking(plugin: str, more: str = "") -> Family:
+    stage = f'{_GEMMA}[stages.{plugin}]\nplugin = "{plugin}"\nprompt = "few-shot"\n{_CUT}{more}'
     return Family(plugin, stage, plugin, queries=10, depth=20)
 
 
@@ -90,7 +90,9 @@ FAMILIES = (
     _checkpoint("layerwise", "layerwise", "layerwise"),
     _checkpoint("jina-v3", "jina-v3", "jina_v3"),
     Family("query-likelihood", _GEMMA + _LIKELIHOOD, "likelihood", queries=10, depth=20),
-    *map(_asking, ("listwise", "pairwise", "setwise")),
+    _asking("listwise"),
+    _asking("pairwise", 'method = "sliding"\npasses = 3\n'),
+    _asking("setwise"),
     *map(_hosted, ("cohere", "infinity", "jina", "mixedbread", "tei", "vllm", "voyage")),
     Family("mmr", _MINILM + _MMR, "mmr"),
     Family("ensemble, late and mmr", f'{_LATE}{_MMR}{_ENSEMBLE}rerankers = ["late", "mmr"]\n', "both"),
