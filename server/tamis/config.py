@@ -30,7 +30,7 @@ __all__ = [
     "preset_text",
 ]
 
-PRESETS = ("default", "fast", "quality", "batch")
+PRESETS = ("default", "fast", "hosted", "low-latency", "quality", "batch", "offline")
 """The configurations that come with Tamis."""
 
 FILE_NAME = "tamis.toml"

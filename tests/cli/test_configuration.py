@@ -57,7 +57,7 @@ def test_pipelines_print_back_in_their_canonical_form(tamis: Any, config: Path) 
     assert found["expression"] == "bm25 % 50 >> answer"
 
 
-@pytest.mark.parametrize("preset", ["default", "fast", "batch"])
+@pytest.mark.parametrize("preset", ["default", "fast", "low-latency", "batch"])
 def test_a_preset_is_checked_and_printed_like_a_file(tamis: Any, tmp_path: Path, preset: str) -> None:
     assert "all well" in tamis("check", "--preset", preset).stdout
     (tmp_path / "tamis.toml").write_text(tamis("check", "--print-default", "--preset", preset).stdout)
@@ -76,7 +76,7 @@ def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "best"], "there are: default, fast, quality, batch"),
+        (["--preset", "best"], "there are: default, fast, hosted, low-latency, quality, batch, offline"),
         (["--preset", "fast", "--config", "tamis.toml"], "exclude each other"),
         (["--preset", "fast", "--set", "cross.model=x"], "no model or stage named 'cross'"),
         (["--preset", "fast", "--set", "dense"], "write NAME.SETTING=VALUE"),
@@ -110,7 +110,7 @@ def test_the_doctor_tells_why_a_configuration_cannot_start(tamis: Any, tmp_path:
     assert "hf download" in finding["message"]
 
 
-@pytest.mark.parametrize("preset", ["default", "fast", "batch"])
+@pytest.mark.parametrize("preset", ["default", "fast", "low-latency", "batch"])
 def test_the_doctor_finds_nothing_wrong_with_what_is_shipped(tamis: Any, tmp_path: Path, preset: str) -> None:
     (tmp_path / "tamis.toml").write_text(tamis("check", "--print-default", "--preset", preset).stdout)
     ran = tamis("doctor", "--config", tmp_path / "tamis.toml", "--json")
