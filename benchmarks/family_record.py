@@ -60,6 +60,7 @@ def record(
         "queries": len(asked),
         "candidates": statistics.fmean(len(each.passages) for each in asked) if asked else 0.0,
         "seconds_p50": statistics.median(each.seconds for each in answers) if answers else 0.0,
+        "prior_ndcg_at_10": _prior(asked) if judged and asked else None,
         "stages": [
             {
                 "stage": stage,
@@ -95,6 +96,11 @@ def _cost(reports: Sequence[passage_pb2.StageReport]) -> dict[str, Any]:
 
 def _seconds(duration: Any) -> float:
     return float(duration.ToTimedelta().total_seconds())
+
+
+def _prior(asked: Sequence[Asked]) -> float:
+    """Of the order in which the candidates came."""
+    return statistics.fmean(each.ndcg([passage.id for passage in each.passages]) for each in asked)
 
 
 def _quality(asked: Sequence[Asked], answers: Sequence[Answer], stage: str) -> float:

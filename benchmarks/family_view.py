@@ -12,14 +12,15 @@ __all__ = ["WIDTH", "table"]
 
 WIDTH = 200
 """What the table needs; a narrower console would break its rows."""
-_COLUMNS = ("n", "top", "pairs", "calls", "tokens in", "out", "model s", "p50 ms", "cost", "nDCG@10", *KINDS)
+_COLUMNS = ("n", "top", "pairs", "calls", "tokens in", "out", "model s", "p50 ms", "cost", "prior", "nDCG@10", *KINDS)
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> Table:
     """One row for each stage of each family.
 
-    Pairs, calls and tokens are those of all questions, the time is one question's. Quality only of trained weights; a
-    share of minimal pairs has a star where chance, 0.5, is outside of its interval of 95 %.
+    Pairs, calls and tokens are those of all questions, the time is one question's. Quality only of trained weights,
+    beside that of the order the candidates came in, which differs: some are asked less. A share of minimal pairs has a
+    star where chance, 0.5, is outside of its interval of 95 %.
     """
     made = Table(title="Families of rerankers; * differs from chance", box=None, header_style="dim", padding=(0, 1))
     for column in ("family", "stage", "weights"):
@@ -52,6 +53,7 @@ def _cells(record: Mapping[str, Any], stage: Mapping[str, Any]) -> Iterator[str]
     yield f"{stage['model_seconds']:.1f}"
     yield f"{stage['seconds_p50'] * 1_000:.0f}"
     yield "–" if stage["cost"] is None else f"{stage['cost']:.4f} {stage['currency']}"
+    yield "–" if record["prior_ndcg_at_10"] is None else f"{record['prior_ndcg_at_10']:.3f}"
     yield "–" if stage["ndcg_at_10"] is None else f"{stage['ndcg_at_10']:.3f}"
     for kind in KINDS:
         yield _share(stage["minimal_pairs"].get(kind))

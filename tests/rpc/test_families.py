@@ -102,7 +102,7 @@ async def test_random_weights_are_shown_without_any_quality(collection: Path) ->
     assert record["stages"][0]["ndcg_at_10"] is None
     assert record["stages"][0]["minimal_pairs"] == {}
     row = next(line for line in _printed([record]).splitlines() if "random" in line)
-    assert row.split().count("–") == 2 + len(KINDS)
+    assert row.split().count("–") == 3 + len(KINDS)
 
 
 async def test_a_stored_family_ranks_in_a_search(collection: Path) -> None:
