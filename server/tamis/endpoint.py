@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 from pydantic import Field, SecretStr
 
 from tamis.component import Settings
-from tamis.context import Call
+from tamis.context import Call, CallEnded
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
 
 __all__ = ["EndpointSettings", "Failure", "Pacing", "asked", "failure", "while_active"]
@@ -127,6 +127,8 @@ async def asked(
         started = time.monotonic()
         try:
             return await call.wait(attempt())
+        except CallEnded:
+            raise
         except Exception as error:
             found = judged(error)
             if found is None:
@@ -139,7 +141,8 @@ async def asked(
                 raise found.error from None  # the endpoint's own words stand in the other one
         finally:
             call.usage.model_seconds += time.monotonic() - started
-        await call.wait(asyncio.sleep(pause))
+        if found.pause is None:  # else the pacing keeps it, with jitter
+            await call.wait(asyncio.sleep(pause))
     raise RuntimeError("unreachable")
 
 

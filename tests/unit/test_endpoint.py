@@ -84,6 +84,38 @@ async def test_nothing_is_tried_on_a_call_that_is_over() -> None:
     assert endpoint.asked_count == 0
 
 
+async def test_a_call_that_ends_in_an_attempt_is_no_failure_of_the_endpoint() -> None:
+    call, left = Call(), asyncio.Event()
+
+    async def hanging() -> None:
+        asyncio.get_running_loop().call_soon(call.end)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    with pytest.raises(CallEnded):
+        await asked(hanging, judged=lambda _error: Failure(Unavailable("judged")), retries=9, call=call)
+    assert left.is_set()
+
+
+async def test_those_who_are_refused_together_do_not_come_back_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        pacing._free_at = 0.0
+
+    pacing = Pacing()
+    monkeypatch.setattr("tamis.endpoint.asyncio.sleep", sleep)
+    for _ in range(8):
+        endpoint = _Endpoint(_Refused(429, "5"))
+        assert await asked(endpoint, judged=_judged, retries=1, call=Call(), pacing=pacing) == "answer"
+    assert len(slept) == len(set(slept)) == 8
+    assert max(slept) - min(slept) > 0.01
+    assert all(4.9 < each < 5.6 for each in slept)
+
+
 @pytest.mark.parametrize("said", ["", "soon", "nan", "inf", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_a_pause_that_cannot_be_read_counts_as_none_said(said: str) -> None:
     found = failure(429, {"retry-after": said})
