@@ -60,7 +60,9 @@ class AnthropicLlm(Llm):
             max_retries=0,  # further tries are ours, since the SDK's pauses know no deadline
             timeout=self._settings.patience,
             open_telemetry=False,
+            http_client=httpx2.AsyncClient(timeout=self._settings.patience, trust_env=False),
         )
+        self._client._custom_headers = {}  # which it may have taken from the environment
 
     async def close(self) -> None:
         if self._client is not None:

@@ -63,8 +63,10 @@ class OpenAiLlm(Llm):
             base_url=settings.base_url,
             max_retries=0,  # further tries are ours, since the SDK's pauses know no deadline
             timeout=settings.patience,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=settings.patience, trust_env=False),
         )
         client.organization = client.project = None  # which it may have taken from the environment
+        client._custom_headers = {}
         self._client = client
 
     async def close(self) -> None:

@@ -100,7 +100,9 @@ async def test_nothing_of_the_environment_reaches_the_endpoint(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-somebody-else")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "sk-of-somebody-else")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-custom: sk-of-somebody-else")
+    for name in ("ANTHROPIC_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert await _said(endpoint)
     assert "sk-of-somebody-else" not in str(endpoint.requests[0][1])
 
