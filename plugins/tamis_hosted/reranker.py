@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tamis.component import Capabilities
 from tamis.context import BillingUnit, Call
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, told_count
 from tamis.errors import ConfigurationError, Unavailable
 from tamis.model import Passage, Query, ScoreKind
 from tamis.stage import PointwiseReranker
@@ -167,11 +167,11 @@ class HostedReranker(PointwiseReranker):
 
     def _count(self, answer: Answer, pair_count: int, call: Call) -> None:
         call.usage.pair_count += pair_count
-        call.usage.input_token_count += int(_number(answer.token_count) or 0)
+        call.usage.input_token_count += int(told_count(answer.token_count) or 0)
         if not self._product:
             return
-        billed = _number(answer.billed)
-        if billed is None or billed < 0:
+        billed = told_count(answer.billed)
+        if billed is None:
             call.note("the endpoint does not say what it bills; not charged")
         else:
             call.usage.charge(self._product, self.billing_unit, billed)

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr
 
@@ -17,12 +17,13 @@ from tamis.component import Settings
 from tamis.context import Call, CallEnded
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
 
-__all__ = ["EndpointSettings", "Failure", "Pacing", "asked", "failure", "while_active"]
+__all__ = ["EndpointSettings", "Failure", "Pacing", "asked", "failure", "told_count", "while_active"]
 
 T = TypeVar("T")
 _LONGEST_PAUSE = 60.0
 _FIRST_PAUSE, _SLOWEST_PAUSE = 0.5, 8.0
 _JITTER = 1.1  # those who wait for the same moment do not all come at it
+_MOST_COUNTED = 1e9  # far more than one request can come to
 _BUSY = "the endpoint takes no more requests now"
 _REFUSALS = {401: "does not accept the key", 403: "does not accept the key", 404: "knows no such model or address"}
 
@@ -81,6 +82,12 @@ def failure(status: int, headers: Mapping[str, str]) -> Failure:
     what = _REFUSALS.get(status, "fails" if status >= 500 else "does not accept the request")
     may_pass = status in (408, 409) or status >= 500
     return Failure(Unavailable(f"the endpoint {what}: HTTP {status}"), may_pass, pause)
+
+
+def told_count(told: Any) -> float | None:
+    """What an endpoint says that it read, wrote or bills; None for what is no count, or none that can be true."""
+    is_number = isinstance(told, (int, float)) and not isinstance(told, bool)
+    return told if is_number and 0 <= told <= _MOST_COUNTED else None
 
 
 class Pacing:

@@ -10,7 +10,7 @@ import pytest
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
 from tamis.errors import ConfigurationError, Overloaded, Unavailable
 
 
@@ -217,3 +217,9 @@ def test_a_vendors_product_is_charged_at_its_own_address_and_a_named_one_everywh
     assert product("http://127.0.0.1:8000/v1") == ""
     assert product("http://127.0.0.1:8000/v1", product="house/m") == "house/m"
     assert product("https://v.com/v1", product="") == ""
+
+
+def test_a_count_that_cannot_be_true_is_none() -> None:
+    assert [told_count(each) for each in (0, 7, 1.5, 10**9)] == [0, 7, 1.5, 10**9]
+    for told in (None, -1, True, "7", float("nan"), float("inf"), 2**63, 10**400, [1]):
+        assert told_count(told) is None

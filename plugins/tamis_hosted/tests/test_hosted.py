@@ -366,7 +366,7 @@ async def test_what_the_provider_bills_is_charged(provider: str, endpoint: Endpo
         assert call.usage.input_token_count == (0 if provider == "cohere" else count)
 
 
-@pytest.mark.parametrize("billed", [None, "seven", -1])
+@pytest.mark.parametrize("billed", [None, "seven", -1, 2**70])
 async def test_a_bill_that_makes_no_sense_is_not_charged(provider: str, endpoint: Endpoint, billed: Any) -> None:
     endpoint.replies = [answered(provider, [{"index": 0, PROVIDERS[provider].score: 0.5}], tokens=billed)]
     if provider == "cohere":
@@ -376,6 +376,7 @@ async def test_a_bill_that_makes_no_sense_is_not_charged(provider: str, endpoint
     call = Call()
     await _ranked(provider, endpoint, call, texts=["the kettle"], product="house/price")
     assert call.usage.charges == {}
+    assert call.usage.input_token_count == 0
     assert call.notes == ["the endpoint does not say what it bills; not charged"]
 
 
