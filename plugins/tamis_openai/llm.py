@@ -80,7 +80,7 @@ class OpenAiLlm(Llm):
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Raises `Overloaded` for 429, `Unavailable` for everything else that the endpoint does wrong."""
         call.check()
-        extra = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
+        extra: dict[str, Any] = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
         stream = await self._asked(prompt, call, stream=True, **extra)
         heard = _Heard()
         try:
@@ -98,7 +98,7 @@ class OpenAiLlm(Llm):
     async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
         """Of choices that the model can give as its first token; the API tells twenty of those at most. A choice that
         is not among them gets minus infinity. Raises `NotImplementedError` where the endpoint gives none."""
-        extra = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
+        extra: dict[str, Any] = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
         try:
             completion = await self._asked(prompt, call, judged=_judged_unless_mute, stream=False, **extra)
         except openai.APIStatusError:
