@@ -17,6 +17,7 @@ from tamis.context import BillingUnit, Call
 from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, told_count
 from tamis.errors import ConfigurationError, Unavailable
 from tamis.model import Passage, Query, ScoreKind
+from tamis.pauses import Pauses
 from tamis.stage import PointwiseReranker
 from tamis_hosted.portions import PortionSettings, portions
 
@@ -82,7 +83,10 @@ class HostedReranker(PointwiseReranker):
         call.check()
         asked_text = self._settings.cut(query.text)
         places: dict[str, list[int]] = {}
+        pauses = Pauses()
         for index, passage in enumerate(passages):
+            await pauses.take()
+            call.check()
             text = self._text(passage, call) if asked_text.strip() else ""
             places.setdefault(text, []).append(index)
         blank = places.pop("", [])

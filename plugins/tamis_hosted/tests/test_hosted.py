@@ -421,6 +421,26 @@ async def test_documents_are_sent_as_yaml_where_fields_are_named() -> None:
     assert endpoint.requests[0][2]["documents"] == ["title: Kettle\nyear: 1999\ntext: It sings.\n"]
 
 
+async def test_a_call_that_ends_while_documents_are_written_ends_their_writing() -> None:
+    written: list[str] = []
+
+    class Counting(tamis_hosted.CohereReranker):
+        """Remembers the documents it wrote."""
+
+        def text_of(self, passage: Passage) -> str:
+            written.append(passage.id)
+            return super().text_of(passage)
+
+    call = Call()
+    passages = _passages([f"{number} " + "the kettle sings: " * 100 for number in range(300)])
+    settings = Counting.Settings(base_url="http://127.0.0.1:9", fields=("title", "text"))
+    async with opened(Counting(settings)) as reranker:
+        asyncio.get_running_loop().call_soon(call.end)
+        with pytest.raises(CallEnded):
+            [each async for each in reranker.score(Query(QUERY), passages, call=call)]
+    assert 0 < len(written) < 300
+
+
 async def test_ten_thousand_passages_are_all_ranked() -> None:
     texts = [f"the kettle {number}" for number in range(10_000)]
     call = Call()
