@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tamis.component import Capabilities, overridable
 from tamis.context import BillingUnit, Call
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
 from tamis.errors import Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
@@ -60,7 +60,9 @@ class AnthropicLlm(Llm):
             max_retries=0,  # further tries are ours, since the SDK's pauses know no deadline
             timeout=self._settings.patience,
             open_telemetry=False,
+            http_client=httpx2.AsyncClient(timeout=self._settings.patience, trust_env=False),
         )
+        self._client._custom_headers = {}  # which it may have taken from the environment
 
     async def close(self) -> None:
         if self._client is not None:
@@ -132,12 +134,15 @@ class _Heard:
         """The piece of the answer in an event, without what a model thinks aloud. Raises for an event that is none."""
         if event.type == "message_start":
             usage = event.message.usage
-            made, found = usage.cache_creation_input_tokens or 0, usage.cache_read_input_tokens or 0
-            self._read = usage.input_tokens + made + found
-            self._billed = usage.input_tokens + _CACHE_WRITE * made + _CACHE_READ * found
+            made = int(told_count(usage.cache_creation_input_tokens) or 0)
+            found = int(told_count(usage.cache_read_input_tokens) or 0)
+            if (read := told_count(usage.input_tokens)) is not None:
+                self._read = int(read) + made + found
+                self._billed = read + _CACHE_WRITE * made + _CACHE_READ * found
         elif event.type == "message_delta":
             self.stop_reason = event.delta.stop_reason or self.stop_reason
-            self._written = event.usage.output_tokens
+            written = told_count(event.usage.output_tokens)
+            self._written = self._written if written is None else int(written)
         elif event.type == "content_block_delta" and event.delta.type == "text_delta":
             text: str = event.delta.text
             self.said += text

@@ -66,7 +66,8 @@ class CohereReranker(HostedReranker):
             await self._http.aclose()
 
     def text_of(self, passage: Passage) -> str:
-        return document(passage, self._settings.fields) if self._settings.fields else passage.full_text
+        settings = self._settings
+        return document(passage, settings.fields, settings.most_characters) if settings.fields else passage.full_text
 
     async def ask(self, query: str, texts: Sequence[str]) -> Answer:
         if self._client is None:

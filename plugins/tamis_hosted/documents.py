@@ -10,15 +10,16 @@ from tamis.model import Passage, Value
 __all__ = ["document"]
 
 
-def document(passage: Passage, fields: Sequence[str]) -> str:
-    """A YAML mapping of the named fields in their order, without those that are empty; empty where all are.
+def document(passage: Passage, fields: Sequence[str], longest: int) -> str:
+    """A YAML mapping of the named fields in their order, without those that are empty; empty where all are. Of a text
+    the first `longest` characters are written, as writing takes a second for half a million.
 
     `title`, `heading` and `text` are the passage's own, everything else is metadata, with dots inside objects. What
     stands first survives where a long document is cut.
     """
     import yaml
 
-    found = {name: _plain(_field(passage, name)) for name in fields}
+    found = {name: _plain(_field(passage, name), longest) for name in fields}
     known = {name: value for name, value in found.items() if value not in (None, "", [], {})}
     if not known:
         return ""
@@ -38,10 +39,12 @@ def _field(passage: Passage, name: str) -> Value:
     return found
 
 
-def _plain(value: Value) -> Any:
-    """The value in the types that YAML's writer knows."""
+def _plain(value: Value, longest: int) -> Any:
+    """The value in the types that YAML's writer knows, its texts cut."""
+    if isinstance(value, str):
+        return value[:longest]
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
+        return {key: _plain(each, longest) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(each, longest) for each in value]
     return value

@@ -22,9 +22,14 @@ class PortionSettings(Settings):
     tokens_per_passage: Annotated[int, Field(ge=16)] = 4_096
     tokens_per_request: Annotated[int, Field(ge=1_024)] = 300_000
 
+    @property
+    def most_characters(self) -> int:
+        """How many characters of a text are sent at most."""
+        return self.tokens_per_passage * _LONGEST_TOKEN
+
     def cut(self, text: str) -> str:
         """The beginning of `text`, never less than what `tokens_per_passage` allow: the endpoint cuts exactly."""
-        return text[: self.tokens_per_passage * _LONGEST_TOKEN]
+        return text[: self.most_characters]
 
     def token_count(self, text: str) -> int:
         """How many tokens of `text` the endpoint reads, at most."""

@@ -14,9 +14,10 @@ from pydantic import Field
 
 from tamis.component import Capabilities
 from tamis.context import BillingUnit, Call
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, told_count
 from tamis.errors import ConfigurationError, Unavailable
 from tamis.model import Passage, Query, ScoreKind
+from tamis.pauses import Pauses
 from tamis.stage import PointwiseReranker
 from tamis_hosted.portions import PortionSettings, portions
 
@@ -82,7 +83,10 @@ class HostedReranker(PointwiseReranker):
         call.check()
         asked_text = self._settings.cut(query.text)
         places: dict[str, list[int]] = {}
+        pauses = Pauses()
         for index, passage in enumerate(passages):
+            await pauses.take()
+            call.check()
             text = self._text(passage, call) if asked_text.strip() else ""
             places.setdefault(text, []).append(index)
         blank = places.pop("", [])
@@ -167,11 +171,11 @@ class HostedReranker(PointwiseReranker):
 
     def _count(self, answer: Answer, pair_count: int, call: Call) -> None:
         call.usage.pair_count += pair_count
-        call.usage.input_token_count += int(_number(answer.token_count) or 0)
+        call.usage.input_token_count += int(told_count(answer.token_count) or 0)
         if not self._product:
             return
-        billed = _number(answer.billed)
-        if billed is None or billed < 0:
+        billed = told_count(answer.billed)
+        if billed is None:
             call.note("the endpoint does not say what it bills; not charged")
         else:
             call.usage.charge(self._product, self.billing_unit, billed)

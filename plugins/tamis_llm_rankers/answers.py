@@ -13,7 +13,7 @@ __all__ = ["Reading", "permutation", "pick", "without_thoughts"]
 _GROUP = re.compile(r"\[([^\[\]]{1,400})\]")
 _APART = re.compile(r"[\s,;>]+")
 _PIECES = re.compile(r"[>,;\n]+")
-_PIECE = re.compile(r"\W*(?:passage|document)?\s*(\w{1,6})\W*", re.IGNORECASE)
+_PIECE = re.compile(r"\W*(?:(?:passage|document)\s*)?(\w{1,6})\W*", re.IGNORECASE)
 _NAMED = r"(?:passage|document|answer(?:\s+is)?|option|choice)"
 
 
@@ -85,4 +85,4 @@ def _named(answer: str, places: dict[str, int]) -> list[str]:
 
 def _is_strict(answer: str, labels: Sequence[str]) -> bool:
     names = "|".join(map(re.escape, labels))
-    return re.fullmatch(rf"\s*\[?(?:{names})\]?(?:\s*>\s*\[?(?:{names})\]?)*\s*\.?\s*", answer) is not None
+    return re.fullmatch(rf"\s*\[?(?:{names})\]?(?:\s*>\s*\[?(?:{names})\]?)*\s*(?:\.\s*)?", answer) is not None

@@ -62,7 +62,8 @@ class QueryLikelihoodReranker(PointwiseReranker):
         self._showing.close()
 
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
-        """Yields nothing, with a note, where the model gives no log-probability of a whole query."""
+        """Yields nothing, with a note, where the model gives no log-probability of a whole query: it is then
+        asked about a few passages only."""
         call.check()
         if not passages:
             return
@@ -77,15 +78,20 @@ class QueryLikelihoodReranker(PointwiseReranker):
         if self._is_mute:
             call.note(notes.INEXACT)
             return
-        parts = max(1, self._llm.count_tokens(asked)) if self._settings.per_token else 1
+        parts = max(1, await self._showing.token_count(asked, call)) if self._settings.per_token else 1
+        known = unknown = 0
         works = [partial(self._one, asked, index, text, call) for index, text in enumerate(texts)]
         try:
             async with aclosing(as_they_come(works, self._settings.concurrency)) as told:
                 async for index, likelihood in told:
                     if math.isfinite(likelihood):
+                        known += 1
                         yield index, likelihood / parts
-                    else:
-                        call.note(notes.INEXACT)
+                        continue
+                    call.note(notes.INEXACT)
+                    unknown += 1
+                    if not known and unknown >= self._settings.concurrency:
+                        return
         except NotImplementedError:
             self._is_mute = True
             call.note(notes.INEXACT)

@@ -54,12 +54,17 @@ class Showing:
         loop = asyncio.get_running_loop()
         asked = await call.wait(loop.run_in_executor(self._executor, self._query, query, answer_tokens))
         if not self._times:
-            answer_tokens += self._llm.count_tokens(asked)
+            answer_tokens += await self.token_count(asked, call)
         share = await call.wait(loop.run_in_executor(self._executor, self._share, asked, answer_tokens))
         texts: list[str] = []
         for each in passages:
             texts.append(await call.wait(loop.run_in_executor(self._executor, self._text, each, share)))
         return asked, texts
+
+    async def token_count(self, text: str, call: Call) -> int:
+        """How many tokens a text costs, counted beside the event loop. Raises `CallEnded` while it counts."""
+        loop = asyncio.get_running_loop()
+        return await call.wait(loop.run_in_executor(self._executor, self._llm.count_tokens, text))
 
     def _query(self, query: str, answer_tokens: int) -> str:
         spare = self._room("", answer_tokens) - self._width * (_LEAST_TOKENS + _JOINT_TOKENS)

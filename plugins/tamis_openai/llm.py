@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tamis.component import Capabilities, overridable
 from tamis.context import BillingUnit, Call
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
 from tamis.errors import Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
 
@@ -63,8 +63,10 @@ class OpenAiLlm(Llm):
             base_url=settings.base_url,
             max_retries=0,  # further tries are ours, since the SDK's pauses know no deadline
             timeout=settings.patience,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=settings.patience, trust_env=False),
         )
         client.organization = client.project = None  # which it may have taken from the environment
+        client._custom_headers = {}
         self._client = client
 
     async def close(self) -> None:
@@ -78,7 +80,7 @@ class OpenAiLlm(Llm):
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Raises `Overloaded` for 429, `Unavailable` for everything else that the endpoint does wrong."""
         call.check()
-        extra = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
+        extra: dict[str, Any] = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
         stream = await self._asked(prompt, call, stream=True, **extra)
         heard = _Heard()
         try:
@@ -96,17 +98,26 @@ class OpenAiLlm(Llm):
     async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
         """Of choices that the model can give as its first token; the API tells twenty of those at most. A choice that
         is not among them gets minus infinity. Raises `NotImplementedError` where the endpoint gives none."""
-        extra = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
-        completion = await self._asked(prompt, call, stream=False, **extra)
+        extra: dict[str, Any] = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
         try:
-            self._count(*_told(completion.usage), call)
-            alternatives = completion.choices[0].logprobs.content[0].top_logprobs
-            told = {each.token.strip(): float(each.logprob) for each in reversed(alternatives)}
-        except _NO_ANSWER:
+            completion = await self._asked(prompt, call, judged=_judged_unless_mute, stream=False, **extra)
+        except openai.APIStatusError:
             raise NotImplementedError("the endpoint gives no log-probabilities") from None
+        try:
+            choice = completion.choices[0]
+            content = choice.logprobs.content if choice.logprobs else None
+            alternatives = content[0].top_logprobs if content else None
+            told = {each.token.strip(): float(each.logprob) for each in reversed(alternatives or ())}
+        except _NO_ANSWER as error:
+            raise _judged(error).error from None
+        self._count(*_counts(completion.usage, self, prompt, 1, call), call)
+        if not told:
+            raise NotImplementedError("the endpoint gives no log-probabilities")
         return np.array([told.get(choice.strip(), -math.inf) for choice in choices], dtype=np.float64)
 
-    async def _asked(self, prompt: Prompt, call: Call, **extra: Any) -> Any:
+    async def _asked(
+        self, prompt: Prompt, call: Call, judged: Callable[[Exception], Failure | None] | None = None, **extra: Any
+    ) -> Any:
         client = self._client
         if client is None:
             raise RuntimeError("the language model is not open")
@@ -124,7 +135,8 @@ class OpenAiLlm(Llm):
                 model=settings.model, messages=messages, stream=streams, extra_body=body | extra | settings.extra_body
             )
 
-        return await asked(attempt, judged=_judged, retries=settings.max_retries, call=call, pacing=self._pacing)
+        judged = judged or _judged
+        return await asked(attempt, judged=judged, retries=settings.max_retries, call=call, pacing=self._pacing)
 
     def _count(self, read: int, written: int, call: Call) -> None:
         call.usage.input_token_count += read
@@ -162,17 +174,25 @@ class _Heard:
         """How many tokens were read and written, an estimate where the endpoint did not say."""
         if self._finish == "length":
             call.note(CUT_AT_LIMIT)
-        if self._usage is not None:
-            return _told(self._usage)
+        written = limit if self._finish == "length" else min(llm.count_tokens(self.said), limit)
+        return _counts(self._usage, llm, prompt, written, call)
+
+
+def _counts(usage: Any, llm: Llm, prompt: Prompt, written: int, call: Call) -> tuple[int, int]:
+    """How many tokens were read and written, an estimate and `written` where the usage does not say."""
+    told = told_count(getattr(usage, "prompt_tokens", None)), told_count(getattr(usage, "completion_tokens", None))
+    if None in told:
         call.note("the endpoint gives no token counts; estimated")
-        read = sum(llm.count_tokens(each.text) for each in prompt.messages)
-        return read, limit if self._finish == "length" else min(llm.count_tokens(self.said), limit)
+    read = sum(llm.count_tokens(each.text) for each in prompt.messages) if told[0] is None else int(told[0])
+    return read, written if told[1] is None else int(told[1])
 
 
-def _told(usage: Any) -> tuple[int, int]:
-    told = getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0)
-    read, written = (each if isinstance(each, int) and each > 0 else 0 for each in told)
-    return read, written
+def _judged_unless_mute(error: Exception) -> Failure | None:
+    """None for a refusal to give log-probabilities, as some models' are."""
+    told = (
+        error.body.get("message") if isinstance(error, openai.APIStatusError) and isinstance(error.body, dict) else ""
+    )
+    return None if "logprobs" in str(told) else _judged(error)
 
 
 def _judged(error: Exception) -> Failure:

@@ -131,12 +131,13 @@ class LocalLlm(Llm):
         model = self._model
 
         def work() -> Iterator[Any]:
-            yield model.log_probabilities(prompt, choices)
+            yield model.log_probabilities(prompt, choices), sum(model.count(each.text) for each in prompt.messages)
 
         async with aclosing(self._turns.stream(work, call)) as steps:
-            found: NDArray[Any] = await anext(steps)
+            found: NDArray[Any]
+            found, read_count = await anext(steps)
         call.usage.model_call_count += 1
-        call.usage.input_token_count += sum(model.count(each.text) for each in prompt.messages)
+        call.usage.input_token_count += read_count
         return found
 
     async def _in_executor(self, work: Any, *arguments: Any) -> Any:

@@ -9,20 +9,21 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, SecretStr
 
 from tamis.component import Settings
-from tamis.context import Call
+from tamis.context import Call, CallEnded
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
 
-__all__ = ["EndpointSettings", "Failure", "Pacing", "asked", "failure", "while_active"]
+__all__ = ["EndpointSettings", "Failure", "Pacing", "asked", "failure", "told_count", "while_active"]
 
 T = TypeVar("T")
 _LONGEST_PAUSE = 60.0
 _FIRST_PAUSE, _SLOWEST_PAUSE = 0.5, 8.0
 _JITTER = 1.1  # those who wait for the same moment do not all come at it
+_MOST_COUNTED = 1e9  # far more than one request can come to
 _BUSY = "the endpoint takes no more requests now"
 _REFUSALS = {401: "does not accept the key", 403: "does not accept the key", 404: "knows no such model or address"}
 
@@ -83,6 +84,12 @@ def failure(status: int, headers: Mapping[str, str]) -> Failure:
     return Failure(Unavailable(f"the endpoint {what}: HTTP {status}"), may_pass, pause)
 
 
+def told_count(told: Any) -> float | None:
+    """What an endpoint says that it read, wrote or bills; None for what is no count, or none that can be true."""
+    is_number = isinstance(told, (int, float)) and not isinstance(told, bool)
+    return told if is_number and 0 <= told <= _MOST_COUNTED else None
+
+
 class Pacing:
     """Until when an endpoint wants to be left alone, by all the calls that share this object."""
 
@@ -127,6 +134,8 @@ async def asked(
         started = time.monotonic()
         try:
             return await call.wait(attempt())
+        except CallEnded:
+            raise
         except Exception as error:
             found = judged(error)
             if found is None:
@@ -139,7 +148,8 @@ async def asked(
                 raise found.error from None  # the endpoint's own words stand in the other one
         finally:
             call.usage.model_seconds += time.monotonic() - started
-        await call.wait(asyncio.sleep(pause))
+        if found.pause is None:  # else the pacing keeps it, with jitter
+            await call.wait(asyncio.sleep(pause))
     raise RuntimeError("unreachable")
 
 

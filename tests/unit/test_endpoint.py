@@ -10,7 +10,7 @@ import pytest
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, while_active
+from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
 from tamis.errors import ConfigurationError, Overloaded, Unavailable
 
 
@@ -82,6 +82,38 @@ async def test_nothing_is_tried_on_a_call_that_is_over() -> None:
     with pytest.raises(CallEnded):
         await asked(endpoint, judged=_judged, retries=9, call=call)
     assert endpoint.asked_count == 0
+
+
+async def test_a_call_that_ends_in_an_attempt_is_no_failure_of_the_endpoint() -> None:
+    call, left = Call(), asyncio.Event()
+
+    async def hanging() -> None:
+        asyncio.get_running_loop().call_soon(call.end)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    with pytest.raises(CallEnded):
+        await asked(hanging, judged=lambda _error: Failure(Unavailable("judged")), retries=9, call=call)
+    assert left.is_set()
+
+
+async def test_those_who_are_refused_together_do_not_come_back_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        pacing._free_at = 0.0
+
+    pacing = Pacing()
+    monkeypatch.setattr("tamis.endpoint.asyncio.sleep", sleep)
+    for _ in range(8):
+        endpoint = _Endpoint(_Refused(429, "5"))
+        assert await asked(endpoint, judged=_judged, retries=1, call=Call(), pacing=pacing) == "answer"
+    assert len(slept) == len(set(slept)) == 8
+    assert max(slept) - min(slept) > 0.01
+    assert all(4.9 < each < 5.6 for each in slept)
 
 
 @pytest.mark.parametrize("said", ["", "soon", "nan", "inf", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
@@ -185,3 +217,9 @@ def test_a_vendors_product_is_charged_at_its_own_address_and_a_named_one_everywh
     assert product("http://127.0.0.1:8000/v1") == ""
     assert product("http://127.0.0.1:8000/v1", product="house/m") == "house/m"
     assert product("https://v.com/v1", product="") == ""
+
+
+def test_a_count_that_cannot_be_true_is_none() -> None:
+    assert [told_count(each) for each in (0, 7, 1.5, 10**9)] == [0, 7, 1.5, 10**9]
+    for told in (None, -1, True, "7", float("nan"), float("inf"), 2**63, 10**400, [1]):
+        assert told_count(told) is None

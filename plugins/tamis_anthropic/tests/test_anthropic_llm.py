@@ -80,6 +80,17 @@ async def test_an_answer_that_breaks_off_is_charged_as_estimated(endpoint: Endpo
     assert call.usage.charges["anthropic/m", BillingUnit.OUTPUT_TOKEN] == call.usage.output_token_count > 0
 
 
+@pytest.mark.parametrize("told", ["-1", '"seven"', "1e30", "null"])
+async def test_counts_that_make_no_sense_are_estimated(endpoint: Endpoint, told: str) -> None:
+    chunks = [each.replace(b'"output_tokens": 3', b'"output_tokens": ' + told.encode()) for each in GOOD.chunks]
+    chunks = [each.replace(b'"input_tokens": 4', b'"input_tokens": ' + told.encode()) for each in chunks]
+    endpoint.replies = [Reply(chunks)]
+    call = Call()
+    assert await _said(endpoint, call) == ["Hel", "lo", " there"]
+    assert (call.usage.input_token_count, call.usage.output_token_count) == (5, 4)
+    assert call.notes == ["the endpoint gives no token counts; estimated"]
+
+
 async def test_a_proxy_of_ones_own_charges_nothing(endpoint: Endpoint) -> None:
     call = Call()
     await _said(endpoint, call)
@@ -100,7 +111,9 @@ async def test_nothing_of_the_environment_reaches_the_endpoint(
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-somebody-else")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "sk-of-somebody-else")
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-custom: sk-of-somebody-else")
+    for name in ("ANTHROPIC_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert await _said(endpoint)
     assert "sk-of-somebody-else" not in str(endpoint.requests[0][1])
 

@@ -23,7 +23,7 @@ def _passage(text: str = "It whistles: loudly.\nAlways.", **metadata: Value) -> 
 
 
 def test_fields_stand_in_the_order_in_which_they_are_named() -> None:
-    written = document(_passage(year=1999, price={"eur": 12.5}), ["title", "price.eur", "year", "text"])
+    written = document(_passage(year=1999, price={"eur": 12.5}), ["title", "price.eur", "year", "text"], 99)
     assert list(yaml.safe_load(written).items()) == [
         ("title", "Kettle"),
         ("price.eur", 12.5),
@@ -34,7 +34,9 @@ def test_fields_stand_in_the_order_in_which_they_are_named() -> None:
 
 def test_values_of_every_type_of_metadata_can_be_written() -> None:
     nested: Mapping[str, Value] = MappingProxyType({"tags": ("new", "größer"), "sold": True})
-    written = document(_passage(when=datetime(2026, 1, 2, tzinfo=UTC), all=nested, none=None), ["when", "all", "none"])
+    written = document(
+        _passage(when=datetime(2026, 1, 2, tzinfo=UTC), all=nested, none=None), ["when", "all", "none"], 99
+    )
     assert yaml.safe_load(written) == {
         "when": datetime(2026, 1, 2, tzinfo=UTC),
         "all": {"tags": ["new", "größer"], "sold": True},
@@ -44,13 +46,20 @@ def test_values_of_every_type_of_metadata_can_be_written() -> None:
 
 @pytest.mark.parametrize("fields", [[], ["author"], ["heading", "a.b.c"], ["year.first"]])
 def test_fields_that_a_passage_does_not_have_are_left_out(fields: list[str]) -> None:
-    assert document(_passage(year=1999), fields) == ""
+    assert document(_passage(year=1999), fields, 99) == ""
+
+
+def test_a_megabyte_is_cut_before_it_is_written() -> None:
+    nested: Mapping[str, Value] = MappingProxyType({"notes": ("long " * 200_000,)})
+    written = document(_passage("long " * 200_000, all=nested), ["text", "all"], 1_000)
+    found = yaml.safe_load(written)
+    assert (len(found["text"]), len(found["all"]["notes"][0])) == (1_000, 1_000)
 
 
 @_EXAMPLES
 @given(st.text(st.characters(categories=("L", "N", "P", "S", "Zs")) | st.sampled_from("\n\t"), min_size=1))
 def test_a_text_reads_as_it_was_written(text: str) -> None:
-    assert yaml.safe_load(document(_passage(text), ["title", "text"]))["text"] == text
+    assert yaml.safe_load(document(_passage(text), ["title", "text"], 10_000))["text"] == text
 
 
 @_EXAMPLES

@@ -366,7 +366,7 @@ async def test_what_the_provider_bills_is_charged(provider: str, endpoint: Endpo
         assert call.usage.input_token_count == (0 if provider == "cohere" else count)
 
 
-@pytest.mark.parametrize("billed", [None, "seven", -1])
+@pytest.mark.parametrize("billed", [None, "seven", -1, 2**70])
 async def test_a_bill_that_makes_no_sense_is_not_charged(provider: str, endpoint: Endpoint, billed: Any) -> None:
     endpoint.replies = [answered(provider, [{"index": 0, PROVIDERS[provider].score: 0.5}], tokens=billed)]
     if provider == "cohere":
@@ -376,6 +376,7 @@ async def test_a_bill_that_makes_no_sense_is_not_charged(provider: str, endpoint
     call = Call()
     await _ranked(provider, endpoint, call, texts=["the kettle"], product="house/price")
     assert call.usage.charges == {}
+    assert call.usage.input_token_count == 0
     assert call.notes == ["the endpoint does not say what it bills; not charged"]
 
 
@@ -418,6 +419,26 @@ async def test_documents_are_sent_as_yaml_where_fields_are_named() -> None:
         async with opened(_reranker("cohere", endpoint.url, fields=("title", "year", "text"))) as reranker:
             [each async for each in reranker.rerank(Query(QUERY), [passage], top_n=1, call=Call())]
     assert endpoint.requests[0][2]["documents"] == ["title: Kettle\nyear: 1999\ntext: It sings.\n"]
+
+
+async def test_a_call_that_ends_while_documents_are_written_ends_their_writing() -> None:
+    written: list[str] = []
+
+    class Counting(tamis_hosted.CohereReranker):
+        """Remembers the documents it wrote."""
+
+        def text_of(self, passage: Passage) -> str:
+            written.append(passage.id)
+            return super().text_of(passage)
+
+    call = Call()
+    passages = _passages([f"{number} " + "the kettle sings: " * 100 for number in range(300)])
+    settings = Counting.Settings(base_url="http://127.0.0.1:9", fields=("title", "text"))
+    async with opened(Counting(settings)) as reranker:
+        asyncio.get_running_loop().call_soon(call.end)
+        with pytest.raises(CallEnded):
+            [each async for each in reranker.score(Query(QUERY), passages, call=call)]
+    assert 0 < len(written) < 300
 
 
 async def test_ten_thousand_passages_are_all_ranked() -> None:

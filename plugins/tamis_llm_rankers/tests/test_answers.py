@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +118,10 @@ def test_what_a_model_thinks_aloud_is_no_answer() -> None:
     assert without_thoughts("<think>[1] > [2]? No.</think>[2] > [1]") == "[2] > [1]"
     assert without_thoughts("[2] > [1]") == "[2] > [1]"
     assert without_thoughts("<think>[1] > [2]?") == ""
+
+
+@pytest.mark.parametrize("reading", [permutation, pick])
+@pytest.mark.parametrize("answer", ["[1]{}x", "{}unknowable", "1, -{}unknowable", "the{}x", "answer{}x", "({}x"])
+def test_a_million_blanks_in_an_answer_are_read_in_no_time(reading: Any, answer: str) -> None:
+    """Where reading takes the square of the answer's length this never ends."""
+    assert len(reading(answer.format(" " * 1_000_000), ["1", "2"]).order) <= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -110,6 +111,30 @@ async def test_query_likelihoods_that_are_none_are_left_out(malformed: str) -> N
     found = await asked(QueryLikelihoodReranker, [1, 2], {"malformed": malformed})
     assert found.rerankings == []
     assert notes.INEXACT in found.call.notes
+
+
+async def test_a_model_that_tells_no_query_likelihood_is_not_asked_for_every_passage() -> None:
+    found = await asked(QueryLikelihoodReranker, shuffled(50), {"malformed": "none"}, concurrency=3)
+    assert found.rerankings == []
+    assert len(found.llm.prompts) <= 2 * 3
+
+
+async def test_a_query_is_counted_beside_the_event_loop() -> None:
+    counted: list[threading.Thread] = []
+
+    class Counting(OracleLlm):
+        """Remembers which threads count the query."""
+
+        def count_tokens(self, text: str) -> int:
+            if text == QUERY.text:
+                counted.append(threading.current_thread())
+            return super().count_tokens(text)
+
+    llm = Counting(OracleLlm.Settings())
+    async with opened(QueryLikelihoodReranker(QueryLikelihoodReranker.Settings(llm=llm))) as reranker:
+        assert [each async for each in reranker.rerank(QUERY, passages([1, 2]), top_n=2, call=Call())]
+    assert counted
+    assert threading.current_thread() not in counted
 
 
 @every_kind

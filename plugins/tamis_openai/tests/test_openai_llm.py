@@ -106,7 +106,9 @@ async def test_nothing_of_the_environment_reaches_the_endpoint(
 ) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "sk-of-somebody-else")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-custom: sk-of-somebody-else")
+    for name in ("OPENAI_BASE_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/v1")
     assert await _said(endpoint)
     assert "sk-of-somebody-else" not in str(endpoint.requests[0][1])
 
@@ -305,7 +307,54 @@ async def test_log_probabilities_are_those_of_the_first_token(endpoint: Endpoint
     assert (body["logprobs"], body["top_logprobs"], body["max_tokens"]) == (True, 20, 1)
 
 
-@pytest.mark.parametrize("logprobs", [None, {"content": []}, {"content": None}])
+@pytest.mark.parametrize("status", [400, 403])
+async def test_an_endpoint_that_refuses_log_probabilities_gives_none(endpoint: Endpoint, status: int) -> None:
+    told = {"error": {"message": "You are not allowed to request logprobs from this model", "code": None}}
+    endpoint.replies = [Reply([json.dumps(told).encode()], status, JSON)]
+    async with opened(_llm(endpoint)) as llm:
+        with pytest.raises(NotImplementedError) as caught:
+            await llm.log_probabilities(PROMPT, ["yes"], call=Call())
+    assert "You are" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply([b"<html>secret detail</html>"], headers={"Content-Type": "text/html"}),
+        Reply([b'{"choices": []}'], headers=JSON),
+        Reply([b"null"], headers=JSON),
+        _refusal(400),
+    ],
+    ids=["html", "no choice", "null", "refused"],
+)
+async def test_no_answer_does_not_say_that_there_are_no_log_probabilities(endpoint: Endpoint, reply: Reply) -> None:
+    endpoint.replies = [reply]
+    async with opened(_llm(endpoint)) as llm:
+        with pytest.raises(Unavailable) as caught:
+            await llm.log_probabilities(PROMPT, ["yes"], call=Call())
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 2**70, "completion_tokens": -1, "total_tokens": "x"}])
+async def test_usage_of_log_probabilities_that_is_not_told_is_estimated(endpoint: Endpoint, usage: Any) -> None:
+    alternatives = [{"token": "yes", "logprob": -0.1, "bytes": None}]
+    whole = json.loads(
+        _completion({"content": [{"token": "yes", "logprob": -0.1, "top_logprobs": alternatives}]}).chunks[0]
+    )
+    endpoint.replies = [Reply([json.dumps(whole | {"usage": usage}).encode()], headers=JSON)]
+    call = Call()
+    async with opened(_llm(endpoint, product="house/m")) as llm:
+        assert (await llm.log_probabilities(PROMPT, ["yes"], call=call)).tolist() == [-0.1]
+    assert (call.usage.input_token_count, call.usage.output_token_count) == (5, 1)
+    assert call.usage.charges[("house/m", BillingUnit.INPUT_TOKEN)] == 5
+    assert call.notes == ["the endpoint gives no token counts; estimated"]
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [None, {"content": []}, {"content": None}, {"content": [{"token": "y", "logprob": 0, "top_logprobs": []}]}],
+)
 async def test_an_endpoint_without_log_probabilities_gives_none(endpoint: Endpoint, logprobs: Any) -> None:
     endpoint.replies = [_completion(logprobs)]
     async with opened(_llm(endpoint)) as llm:
