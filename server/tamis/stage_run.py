@@ -287,9 +287,10 @@ def _is_wanted(passage: Passage, query: Query) -> bool:
 
 
 def _covers(best: Reranking, prior: Ranking, seen: Set[str]) -> bool:
-    """Whether everything that the caller sees of the prior order is ranked, by score or in a listwise order."""
-    ranked = {hit.passage.id for hit, score in zip(prior, best.scores, strict=True) if score is not None}
-    return not ranked or seen <= ranked
+    """Whether everything that the caller sees of the prior order is ranked, with a score or, where deeper looks go to
+    few, without one; or it is a listwise order."""
+    is_listwise = all(score is None for score in best.scores)
+    return is_listwise or seen <= {prior[index].passage.id for index in best.ranked}
 
 
 def _is_valid(reranking: Reranking, count: int) -> bool:
