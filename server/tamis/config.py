@@ -134,7 +134,10 @@ class Config(_Section):
         if name not in tables:
             known = ", ".join(sorted({*self.models, *self.stages}))
             raise ConfigurationError(f"no model or stage named {name!r} to change; there are: {known}")
-        table = PluginConfig.model_validate({**tables[name].model_dump(), setting: value})
+        try:
+            table = PluginConfig.model_validate({**tables[name].model_dump(), setting: value})
+        except ValidationError as error:
+            raise ConfigurationError(f"[{kind}.{name}] {allowed(error, PluginConfig)[0]}") from None
         changed = self.model_copy(update={kind: {**tables, name: table}})
         changed._path, changed._text = self._path, self._text
         return changed

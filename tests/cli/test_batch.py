@@ -225,7 +225,26 @@ def test_what_no_query_can_survive_ends_the_run_at_once(
 def test_a_file_of_somebody_else_is_left_as_it_is(address: str, tmp_path: Path) -> None:
     file = _many(tmp_path)
     before = file.read_text()
-    ran = _run(file, "-o", file, "--address", address)
+    other = tmp_path / "other.jsonl"
+    other.write_text(before)
+    ran = _run(file, "-o", other, "--address", address)
     assert ran.exit_code == 2
     assert "was not written by this command" in ran.stderr
-    assert file.read_text() == before
+    assert other.read_text() == before
+
+
+def test_a_new_beginning_without_an_input_leaves_the_old_output_alone(address: str, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    assert _run(_file(tmp_path, {"id": "q", "query": "sauce"}), "-o", output, "--address", address).exit_code == 0
+    before = output.read_bytes()
+    assert _run(tmp_path / "gone.jsonl", "-o", output, "--restart", "--address", address).exit_code != 0
+    assert output.read_bytes() == before
+
+
+def test_the_input_is_no_output(address: str, tmp_path: Path) -> None:
+    questions = _file(tmp_path, {"id": "q", "query": "sauce"})
+    before = questions.read_bytes()
+    ran = _run(questions, "-o", questions, "--restart", "--address", address)
+    assert ran.exit_code == 2
+    assert "the output is the input" in ran.stderr
+    assert questions.read_bytes() == before

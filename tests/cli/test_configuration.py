@@ -80,6 +80,7 @@ def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them
         (["--preset", "fast", "--config", "tamis.toml"], "exclude each other"),
         (["--preset", "fast", "--set", "cross.model=x"], "no model or stage named 'cross'"),
         (["--preset", "fast", "--set", "dense"], "write NAME.SETTING=VALUE"),
+        (["--preset", "fast", "--set", "dense.plugin=3"], "[stages.dense] plugin: Input should be a valid string"),
         (["--preset", "fast", "--set", "minilm.batch_token_count=1"], "[models.minilm] batch_token_count"),
     ],
 )

@@ -132,3 +132,16 @@ def test_more_passages_than_can_be_ordered_are_refused_before_they_are_sent(addr
     ran = _run(address, "sauce", lines="".join(f'{{"text": "{number}"}}\n' for number in range(10_001)))
     assert ran.exit_code == 2
     assert "more than 10,000" in ran.stderr
+
+
+def test_a_query_too_long_for_a_path_is_a_query(address: str) -> None:
+    ran = _run(address, "smooth sauce " * 40, "--pipeline", "rank", "--json", lines=_lines(*PASSAGES))
+    assert ran.exit_code == 0, ran.stderr
+    assert _printed(ran)[0]["id"] == "sieve"
+
+
+def test_half_a_character_in_what_is_carried_along_comes_back(address: str) -> None:
+    odd = '{"id": "odd", "text": "smooth sauce", "note": "\\ud800"}\n'
+    ran = _run(address, "smooth sauce", "--pipeline", "rank", "--json", lines=odd)
+    assert ran.exit_code == 0, ran.stderr
+    assert _printed(ran)[0]["note"] == "\ud800"

@@ -74,8 +74,14 @@ def batch(
     fields = {"pipeline": pipeline, "page_size": limit, "stage_overrides": overrides(override or ())}
     if trec and (not tag or tag.split() != [tag]):
         raise typer.BadParameter("a tag is one word", param_hint="--tag")
-    record = _record(output, trec, restart=not resume, retry_failed=retry_failed)
-    with contextlib.closing(record), failures(address), Client(address) as client, opened(file) as lines:
+    if file != "-" and output.exists() and Path(file).exists() and output.samefile(file):
+        raise typer.BadParameter("the output is the input", param_hint="--output")
+    with (
+        failures(address),
+        opened(file) as lines,  # before the record, which a new beginning empties
+        contextlib.closing(_record(output, trec, restart=not resume, retry_failed=retry_failed)) as record,
+        Client(address) as client,
+    ):
         with _interruptible() as interrupted, bars(quiet=json, on=notices) as progress:
             task = progress.add_task("queries", total=_count(file) if progress.live.is_started else None)
             is_proven = record.done_count > record.failed_count

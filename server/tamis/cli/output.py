@@ -45,7 +45,10 @@ def print_json(value: Message | dict[str, Any] | list[Any]) -> None:
     """One JSON value on one line; field names as in the protos."""
     if isinstance(value, Message):
         value = MessageToDict(value, preserving_proto_field_name=True)
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False)
+    if any("\ud800" <= character <= "\udfff" for character in text):  # half a character, which no encoding has
+        text = json.dumps(value)
+    sys.stdout.write(text + "\n")
 
 
 def fail(message: str, code: ExitCode, *hints: str) -> NoReturn:

@@ -45,7 +45,7 @@ def rerank(
     A line is a passage, {"id": …, "text": …}, or a query with its own passages, {"query": …, "passages": […]}. With
     --json, a hit a line: the passage as it was given, with its rank, score and prior rank, so that it can be piped on.
     """
-    if file == "-" and query and Path(query).is_file():
+    if file == "-" and query and _names_a_file(query):
         query, file = "", query
     fields: dict[str, Any] = {"pipeline": pipeline, "page_size": limit, "stage_overrides": overrides(override or ())}
     with failures(address), Client(address) as client, opened(file) as lines:
@@ -84,6 +84,14 @@ def opened(file: str) -> Generator[BinaryIO, None, None]:
 def tell_malformed(malformed: Malformed) -> None:
     """Says on standard error which line is left out, and why."""
     notices.print(Text.assemble(("not read: ", "yellow"), str(malformed)), soft_wrap=True, highlight=False)
+
+
+def _names_a_file(text: str) -> bool:
+    """Long texts are no paths, which some systems say by an error."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 @dataclass(slots=True)
