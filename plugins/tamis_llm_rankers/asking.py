@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import numpy as np
 
@@ -53,8 +53,10 @@ class Asking:
     async def likelihoods(self, members: Sequence[int]) -> list[float] | None:
         """How likely each of these passages is to be preferred, adding up to 1; None where the answer says nothing.
 
-        Raises `CallsSpent` and what the model raises.
+        Equal texts are not asked about. Raises `CallsSpent` and what the model raises.
         """
+        if self._is_one_text(members):
+            return [1 / len(members)] * len(members)
         async with self._question(members):
             told = await self._told(members)
             if told is None:
@@ -66,21 +68,32 @@ class Asking:
         """These passages in the model's order, all of them, what it left out at the end; None where it ranks none.
 
         `by_first_token` reads the order off the probabilities of the labels as the answer's first token: Reddy et al.,
-        "FIRST: Faster Improved Listwise Reranking with Single Token Decoding", 2024. Raises as `likelihoods`.
+        "FIRST: Faster Improved Listwise Reranking with Single Token Decoding", 2024. Equal texts are not asked about.
+        Raises as `likelihoods`.
         """
+        if self._is_one_text(members):
+            return list(members)
         async with self._question(members):
             told = await self._told(members) if by_first_token else None
             if told is not None:
                 return sorted(members, key=dict(zip(members, (-each for each in told), strict=True)).__getitem__)
             return await self._said_order(members)
 
-    def _question(self, members: Sequence[int]) -> asyncio.Semaphore:
+    @asynccontextmanager
+    async def _question(self, members: Sequence[int]) -> AsyncGenerator[None, None]:
         self._call.check()
         if self.left <= 0:
             raise CallsSpent
         self.left -= 1
-        self._call.usage.pair_count += len(members)
-        return self._gate
+        async with self._gate:
+            self._call.check()
+            self._call.usage.pair_count += len(members)
+            yield
+
+    def _is_one_text(self, members: Sequence[int]) -> bool:
+        is_one = len({self._texts[each] for each in members}) == 1
+        self._call.usage.cache_hit_count += is_one
+        return is_one
 
     async def _told(self, members: Sequence[int]) -> list[float] | None:
         """By log-probabilities; None where there are none, or none of any label."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -115,6 +116,11 @@ class PromptTemplate:
             raise ConfigurationError("choice uses $label, and reply nothing else", path=name)
         if not {"label", "text"} <= _names(table.passage, name) <= {"label", "text", "query"}:
             raise ConfigurationError("passage uses $label and $text", path=name)
+        labels = [each.upper() for each in self.labels(len(LETTERS))]
+        if len(set(labels)) < len(labels) or not all(each.strip() for each in labels):
+            raise ConfigurationError("labels are distinct, capitals or not, and none is empty", path=name)
+        if role == "listwise" and any(re.search(r"[\s\[\]<>,;]", each) for each in labels):
+            raise ConfigurationError("labels of a list are words without blanks, brackets, > or commas", path=name)
         if role == "pairwise" and len(self.labels(2)) != 2:
             raise ConfigurationError("labels are two for a pair", path=name)
 

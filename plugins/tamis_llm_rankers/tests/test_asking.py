@@ -155,6 +155,8 @@ async def test_nothing_is_asked_once_the_call_has_ended(kind: Any, settings: dic
         await asyncio.wait([listening])
         assert llm.under_way == 0
         assert len(llm.prompts) == begun
+        width = {PairwiseReranker: 2, QueryLikelihoodReranker: 0}.get(kind)
+        assert call.usage.pair_count == begun * width if width else call.usage.pair_count <= begun * 5
         assert yielded
         assert sorted(yielded[-1].order) == list(range(20))
         assert 0 < yielded[-1].ranked_count < 20
@@ -206,6 +208,17 @@ async def test_ten_thousand_passages_cost_no_more_than_max_candidates(kind: Any,
     assert found.order[0] == 11
     assert found.order[12:] == tuple(range(12, 10_000))
     assert notes.TOO_MANY in found.call.notes
+
+
+@pytest.mark.parametrize(("kind", "settings"), KINDS[:-1])
+async def test_passages_of_one_text_keep_their_order_and_ask_nothing(kind: Any, settings: dict[str, Any]) -> None:
+    call = Call()
+    async with opened(built(kind, **settings)) as reranker:
+        stream = reranker.rerank(QUERY, [passage(str(n), "the same") for n in range(4)], top_n=4, call=call)
+        rerankings = [each async for each in stream]
+        assert reranker.settings.llm.prompts == []
+    assert (rerankings[-1].order, rerankings[-1].ranked_count) == ((0, 1, 2, 3), 4)
+    assert (call.usage.pair_count, call.notes) == (0, [])
 
 
 @every_kind

@@ -90,6 +90,9 @@ def test_a_file_of_ones_own_replaces_them_too(tmp_path: Path) -> None:
         ("setwise", {"user": "$query $passages", "choice": "the best"}, r"\$label"),
         ("setwise", {"user": "$query $passages", "passage": "$text"}, r"\$label"),
         ("pairwise", {"user": "$query $first $second", "labels": ["one"]}, "two"),
+        ("pairwise", {"user": "$query $first $second", "labels": ["Yes", "yes"]}, "distinct"),
+        ("setwise", {"user": "$query $passages", "labels": ["x", " ", "y"]}, "none is empty"),
+        ("listwise", {"user": "$query $passages", "labels": ["number one", "number two"]}, "without blanks"),
     ],
 )
 def test_a_prompt_that_cannot_work_is_refused(role: Role, table: dict[str, Any], complaint: str) -> None:
