@@ -67,6 +67,8 @@ class HostedReranker(PointwiseReranker):
         super().__init__(settings)
         self._settings = settings
         self._key = settings.key()
+        if not self._key and settings.base_url.rstrip("/") in self.addresses:
+            raise ConfigurationError(f"{settings.base_url} wants a key: set api_key_file, or api_key")
         model = str(getattr(settings, "model", "")).rpartition("/")[2]
         self._product = settings.billed_as(f"{self.vendor}/{model}", *self.addresses)
         self._pacing = Pacing()

@@ -47,13 +47,17 @@ class EndpointSettings(Settings):
         try:
             return self.api_key_file.expanduser().read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"api_key_file: {self.api_key_file}: {type(error).__name__}") from error
+            raise ConfigurationError(f"api_key_file: {self.api_key_file} cannot be read: {_why(error)}") from error
 
     def billed_as(self, product: str, *addresses: str) -> str:
         """The product to charge, empty for none: `product` stands for what the vendor bills at its own `addresses`."""
         if self.product is not None:
             return self.product
         return product if self.base_url.rstrip("/") in addresses else ""
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)

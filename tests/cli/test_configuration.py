@@ -79,6 +79,11 @@ def test_quality_does_not_start_without_trained_weights_and_says_how_to_get_them
         (["--preset", "best"], "there are: default, fast, hosted, low-latency, quality, batch, offline"),
         (["--preset", "fast", "--config", "tamis.toml"], "exclude each other"),
         (["--preset", "fast", "--set", "cross.model=x"], "no model or stage named 'cross'"),
+        (["--preset", "hosted"], "[stages.reranker] https://api.cohere.com wants a key"),
+        (
+            ["--preset", "hosted", "--set", "reranker.api_key_file=gone"],
+            "api_key_file: gone cannot be read",
+        ),
         (["--preset", "fast", "--set", "dense"], "write NAME.SETTING=VALUE"),
         (["--preset", "fast", "--set", "dense.plugin=3"], "[stages.dense] plugin: Input should be a valid string"),
         (["--preset", "fast", "--set", "minilm.batch_token_count=1"], "[models.minilm] batch_token_count"),

@@ -383,7 +383,9 @@ async def test_a_bill_that_makes_no_sense_is_not_charged(provider: str, endpoint
 def test_only_what_a_vendor_bills_has_its_product() -> None:
     addresses = {"cohere": "https://api.cohere.com", "jina": "https://api.jina.ai/v1/"}
     addresses |= {"mixedbread": "https://api.mixedbread.com", "voyage": "https://ai.mongodb.com/v1"}
-    products = {provider: _reranker(provider, address)._product for provider, address in addresses.items()}
+    products = {
+        provider: _reranker(provider, address, api_key="key")._product for provider, address in addresses.items()
+    }
     assert products == {
         "cohere": "cohere/rerank-v3.5",
         "jina": "jina/jina-reranker-v2-base-multilingual",
@@ -391,7 +393,7 @@ def test_only_what_a_vendor_bills_has_its_product() -> None:
         "voyage": "voyage/rerank-2.5",
     }
     assert {_reranker(each, "http://127.0.0.1:9")._product for each in PROVIDERS} == {""}
-    assert _reranker("cohere", addresses["cohere"], product="")._product == ""
+    assert _reranker("cohere", addresses["cohere"], api_key="key", product="")._product == ""
 
 
 def test_scores_are_of_the_kind_that_the_provider_gives() -> None:
