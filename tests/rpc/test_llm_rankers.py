@@ -21,6 +21,7 @@ TEXTS = {
     "kettle": "The kettle sings when water boils.",
     "tea": "Tea is made with a kettle.",
 }
+USAGE = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
 WITHOUT = {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "A"}}]}
 
 
@@ -33,7 +34,7 @@ def endpoint() -> Iterator[Endpoint]:
 def _reply(body: dict[str, Any]) -> Reply:
     """No log-probabilities; in words the label of the passage that sings."""
     if body.get("logprobs"):
-        base = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "usage": None}
+        base = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "usage": USAGE}
         return Reply([json.dumps(base | WITHOUT).encode()], headers={"Content-Type": "application/json"})
     asked = body["messages"][-1]["content"]
     labels = re.findall(r"^(?:Passage (\w):|\[(\d)\])(.*)$", asked, re.MULTILINE)
