@@ -155,11 +155,25 @@ async def test_nothing_is_asked_once_the_call_has_ended(kind: Any, settings: dic
         await asyncio.wait([listening])
         assert llm.under_way == 0
         assert len(llm.prompts) == begun
-        width = {PairwiseReranker: 2, QueryLikelihoodReranker: 0}.get(kind)
-        assert call.usage.pair_count == begun * width if width else call.usage.pair_count <= begun * 5
         assert yielded
         assert sorted(yielded[-1].order) == list(range(20))
         assert 0 < yielded[-1].ranked_count < 20
+
+
+async def test_a_question_that_never_got_its_turn_counts_no_passages() -> None:
+    trace.reset()
+    call = Call()
+    async with opened(built(PairwiseReranker, {"hangs_after": 0}, concurrency=1)) as reranker:
+
+        async def listen() -> None:
+            async for _ in reranker.rerank(QUERY, passages([1, 2]), top_n=2, call=call):
+                pass
+
+        listening = asyncio.ensure_future(listen())
+        await asyncio.to_thread(trace.entered.wait, 30)
+        call.end()
+        await asyncio.wait([listening])
+        assert (len(reranker.settings.llm.prompts), call.usage.pair_count) == (1, 2)
 
 
 @every_kind
