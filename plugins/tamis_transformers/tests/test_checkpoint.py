@@ -1,11 +1,21 @@
-"""The precision that is chosen for a device."""
+"""Devices and the precision that is chosen for one, and what loading a checkpoint says."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
+from checkpoints.colbert import save_stanford
+from checkpoints.layerwise import save_layerwise
+from structlog.testing import capture_logs
+from transformers import AutoModel
 
+from tamis.errors import ConfigurationError
 from tamis_transformers import checkpoint
+from tamis_transformers.quiet import quiet
 
 
 @pytest.mark.parametrize(("is_native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
@@ -28,3 +38,47 @@ def test_what_is_asked_for_is_taken() -> None:
     assert checkpoint.dtype("float32", torch.device("cuda")) is torch.float32
     assert checkpoint.device("cpu").type == "cpu"
     assert checkpoint.device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("device", ["gpu", "hpu:0"])
+def test_a_device_that_is_not_here_is_refused(device: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"no device '{device}'"):
+        checkpoint.device(device)
+
+
+@pytest.fixture
+def printed(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What transformers prints."""
+    root = logging.getLogger("transformers")
+    root.addHandler(caplog.handler)
+    yield caplog
+    root.removeHandler(caplog.handler)
+
+
+def test_weights_that_are_loaded_apart_are_no_news_and_others_too_many_are_logged(
+    tmp_path: Path, printed: pytest.LogCaptureFixture
+) -> None:
+    path, to = save_stanford(tmp_path), {"device": "cpu", "dtype": torch.float32}
+    with capture_logs() as logs:
+        checkpoint.model_of(path, AutoModel, unused="pooler.", apart="linear.", **to)
+    assert logs == []
+    with capture_logs() as logs:
+        checkpoint.model_of(path, AutoModel, unused="pooler.", **to)
+    assert [(each["count"], each["some"]) for each in logs] == [(1, ["linear.weight"])]
+    assert not printed.records
+
+
+def test_a_tokenizer_does_not_say_that_its_model_is_of_another_type(
+    tmp_path: Path, printed: pytest.LogCaptureFixture
+) -> None:
+    checkpoint.tokenizer_of(save_layerwise(tmp_path / "it"))
+    assert not printed.records
+
+
+def test_all_other_warnings_are_printed(printed: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("transformers.modeling_utils")
+    with quiet():
+        logger.warning("It LOAD REPORT from: it\na | MISMATCH | sizes")
+        logger.warning("It LOAD REPORT from: it\na | UNEXPECTED |")
+        logger.warning("something else")
+    assert [record.message.split()[0] for record in printed.records] == ["It", "something"]

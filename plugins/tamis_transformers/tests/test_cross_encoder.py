@@ -114,9 +114,15 @@ async def test_a_checkpoint_that_is_no_reranker_is_refused_at_the_start(labels: 
         await _reranker(_checkpoint(labels)).open()
 
 
-@pytest.mark.parametrize("model", ["nobody/has-this", "/no/such/folder", "a/b/c", ""])
+@pytest.mark.parametrize("model", ["nobody/has-this", "gpt-17"])
 def test_a_model_that_is_not_here_is_refused_with_how_to_fetch_it(model: str) -> None:
-    with pytest.raises(ConfigurationError, match="hf download"):
+    with pytest.raises(ConfigurationError, match=f"hf download {model}"):
+        located(model)
+
+
+@pytest.mark.parametrize("model", ["/no/such/folder", "./here", "../there", "~/models/it", "a/b/c", ""])
+def test_what_is_no_id_of_a_hub_is_not_said_to_be_there(model: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"local Hugging Face cache$"):
         located(model)
 
 
