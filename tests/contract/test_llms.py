@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -46,8 +47,22 @@ def _endpoint() -> Iterator[None]:
 def _reply(body: dict[str, Any]) -> Reply:
     pieces = PIECES[: body["max_tokens"]]
     if body["model"] == "an-openai-model":
-        return openai_reply(pieces, finish="length")
+        return openai_reply(pieces, finish="length") if body["stream"] else _with_log_probabilities()
     return anthropic_reply(pieces, stop_reason="max_tokens")
+
+
+def _with_log_probabilities() -> Reply:
+    """A whole completion of one token, as an endpoint gives it that tells them."""
+    told = [{"token": token, "logprob": logprob, "bytes": None} for token, logprob in (("yes", -0.2), (" no", -1.8))]
+    choice = {
+        "index": 0,
+        "finish_reason": "length",
+        "message": {"role": "assistant", "content": "yes"},
+        "logprobs": {"content": [told[0] | {"top_logprobs": told}]},
+    }
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    whole = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+    return Reply([json.dumps(whole).encode()], headers={"Content-Type": "application/json"})
 
 
 class TestOpenAi(_Behind):
