@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities
 from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import located
-from tamis_transformers.model_queue import ModelQueue
+from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
 
 if TYPE_CHECKING:
     from tamis_transformers.colbert_encoder import ColBertEncoder, Reading
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ColBertEmbedder", "ColBertSettings"]
 
 
-class ColBertSettings(Settings):
+class ColBertSettings(QueuedModelSettings):
     """`model` is a folder as colbert-ai, PyLate or sentence-transformers saves it, or a hub id downloaded before.
 
     `max_tokens` and `query_tokens` replace the lengths of passages and queries that the checkpoint names, up to its
@@ -32,15 +30,11 @@ class ColBertSettings(Settings):
     """
 
     model: str
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     query_tokens: Annotated[int, Field(ge=8)] | None = None
-    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
-    most_waiting: Annotated[int, Field(ge=1)] = 20_000
 
 
-class ColBertEmbedder(Embedder):
+class ColBertEmbedder(QueuedModel["ColBertEncoder", "Reading", Float32Array], Embedder):
     """Khattab and Zaharia, "ColBERT", 2020: projected vectors of tokens, queries filled up with [MASK], passages
     without those of punctuation. Special tokens and markers have vectors too: the model was trained to match them."""
 
@@ -51,32 +45,18 @@ class ColBertEmbedder(Embedder):
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
-        self._opened: tuple[ColBertEncoder, ModelQueue[Reading, Float32Array]] | None = None
-
-    async def open(self) -> None:
-        encoder = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
-        settings = self._settings
-        queue = ModelQueue(encoder.encode, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
-        queue.start()
-        self._opened = encoder, queue
-
-    async def close(self) -> None:
-        if self._opened is not None:
-            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._opened[1].close)
-        self._tokenizing.shutdown(wait=False)
 
     @property
     def dimensions(self) -> int:
-        return self._loaded[0].dimensions
+        return self._model.dimensions
 
     @property
     def max_tokens(self) -> int:
-        return self._loaded[0].max_tokens
+        return self._model.max_tokens
 
     @property
     def fingerprint(self) -> str:
-        return self._loaded[0].fingerprint
+        return self._model.fingerprint
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         """The mean of the token vectors, at unit length. Not what the model was trained for."""
@@ -97,34 +77,28 @@ class ColBertEmbedder(Embedder):
         call.check()
         if not texts:
             return
-        encoder, queue = self._loaded
-        sequences = await asyncio.get_running_loop().run_in_executor(self._tokenizing, encoder.tokenize, texts, kind)
+        sequences = await self._in_executor(self._model.tokenize, texts, kind)
         costs = [len(each.tokens) for each in sequences]
-        async with aclosing(queue.stream(sequences, costs, call)) as stream:
+        async with aclosing(self._queue.stream(sequences, costs, call)) as stream:
             async for position, vectors in stream:
                 call.usage.input_token_count += costs[position]
                 yield position, vectors
 
     @property
     def extra_tokens(self) -> int:
-        return self._loaded[0].extra_tokens
+        return self._model.extra_tokens
 
     def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
-        return self._loaded[0].offsets(text)
+        return self._model.offsets(text)
 
-    @property
-    def _loaded(self) -> tuple[ColBertEncoder, ModelQueue[Reading, Float32Array]]:
-        if self._opened is None:
-            raise RuntimeError("the embedder is not open")
-        return self._opened
-
-    def _load(self) -> ColBertEncoder:
+    def load(self) -> tuple[ColBertEncoder, Callable[[Sequence[Reading]], Sequence[Float32Array]]]:
         from tamis_transformers.colbert_encoder import ColBertEncoder
 
         it = self._settings
-        return ColBertEncoder(
+        encoder = ColBertEncoder(
             self._path, device=it.device, dtype=it.dtype, max_tokens=it.max_tokens, query_tokens=it.query_tokens
         )
+        return encoder, encoder.encode
 
 
 def _mean(vectors: Float32Array) -> Float32Array:

