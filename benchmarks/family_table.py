@@ -91,7 +91,7 @@ FAMILIES = (
     _checkpoint("jina-v3", "jina-v3", "jina_v3"),
     Family("query-likelihood", _GEMMA + _LIKELIHOOD, "likelihood", queries=10, depth=20),
     _asking("listwise"),
-    _asking("pairwise", 'method = "sliding"\npasses = 3\n'),
+    _asking("pairwise", 'method = "sliding"\npasses = 1\n'),
     _asking("setwise"),
     *map(_hosted, ("cohere", "infinity", "jina", "mixedbread", "tei", "vllm", "voyage")),
     Family("mmr", _MINILM + _MMR, "mmr"),

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fake_plugins import write_distribution
+
 __all__ = ["ShellServer"]
 
 _CONFIG = """
@@ -30,14 +32,6 @@ behaviour = "raises"
 [pipelines.default]
 expression = "words >> rank"
 """
-_ENTRY_POINTS = """
-[tamis.retrievers]
-fake-memory = tamis.testing.plugins:MemoryRetriever
-[tamis.rerankers]
-fake-words = tamis.testing.plugins:WordReranker
-[tamis.embedders]
-fake-hash = tamis.testing.embedders:HashEmbedder
-"""
 
 
 class ShellServer:
@@ -45,10 +39,7 @@ class ShellServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        info = folder / "site" / "tamis_fakes-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-fakes\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(_ENTRY_POINTS)
+        write_distribution(folder / "site")
         (folder / "tamis.toml").write_text(_CONFIG)
         self.address = "127.0.0.1:0"
 

@@ -8,14 +8,23 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tamis.component import Capabilities
 from tamis.endpoint import Failure, failure
 from tamis.errors import Unavailable
-from tamis_hosted.reranker import NO_ANSWER, Answer, HostedReranker, no_answer
+from tamis.model import ScoreKind
+from tamis_hosted.reranker import NO_ANSWER, Answer, HostedReranker, HostedSettings, no_answer
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["HttpReranker", "connection_failure", "http_client", "read"]
+__all__ = [
+    "HttpReranker",
+    "RawScoresReranker",
+    "RawScoresSettings",
+    "connection_failure",
+    "http_client",
+    "read",
+]
 
 
 class HttpReranker(HostedReranker):
@@ -53,6 +62,23 @@ class HttpReranker(HostedReranker):
 
     def judged(self, error: Exception) -> Failure | None:
         return connection_failure(error) or (no_answer() if isinstance(error, NO_ANSWER) else None)
+
+
+class RawScoresSettings(HostedSettings):
+    """Of servers for one's own models. With `raw_scores` they give the model's own scores instead of probabilities."""
+
+    raw_scores: bool = False
+
+
+class RawScoresReranker(HttpReranker):
+    """A reranker whose scores are probabilities, or the model's own."""
+
+    _settings: RawScoresSettings
+
+    def __init__(self, settings: RawScoresSettings) -> None:
+        super().__init__(settings)
+        if settings.raw_scores:
+            self.capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
 
 
 def read(results: Sequence[Any], usage: Any = None, score: str = "relevance_score") -> Answer:

@@ -7,36 +7,28 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from tamis.component import Capabilities
-from tamis.model import ScoreKind
-from tamis_hosted.http_api import HttpReranker, read
-from tamis_hosted.reranker import Answer, HostedSettings
+from tamis_hosted.http_api import RawScoresReranker, RawScoresSettings, read
+from tamis_hosted.reranker import Answer
 
 __all__ = ["InfinityReranker", "InfinitySettings"]
 
 
-class InfinitySettings(HostedSettings):
+class InfinitySettings(RawScoresSettings):
     """`base_url` with the server's `url_prefix`, where it has one; `model` as the server calls it. With `raw_scores`
     it gives the model's own scores instead of probabilities."""
 
     base_url: str = "http://127.0.0.1:7997"
     model: str
-    raw_scores: bool = False
     tokens_per_passage: Annotated[int, Field(ge=16, le=15_360)] = 4_096
 
 
-class InfinityReranker(HttpReranker):
+class InfinityReranker(RawScoresReranker):
     """Any reranker that Infinity serves. What it calls tokens in its usage are characters, so they are not counted."""
 
     Settings = InfinitySettings
     vendor = "infinity"
 
     _settings: InfinitySettings
-
-    def __init__(self, settings: InfinitySettings) -> None:
-        super().__init__(settings)
-        if settings.raw_scores:
-            self.capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
 
     def body(self, query: str, texts: Sequence[str]) -> dict[str, Any]:
         asked = {"model": self._settings.model, "query": query, "documents": list(texts)}

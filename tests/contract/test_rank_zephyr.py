@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from tamis_llm_rankers import ListwiseLlmReranker, PairwiseReranker, QueryLikeli
 from tamis_llm_rankers.template import PromptTemplate
 from tamis_transformers import CausalLm
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 _FOLDER = TemporaryDirectory()
 QUERY = Query("What raises the tides?")
 PASSAGES = [passage(str(number), text) for number, text in enumerate(TEXTS[:4])]
@@ -35,14 +35,6 @@ def _checkpoint() -> Path:
 
 def _llm() -> CausalLm:
     return CausalLm(CausalLm.Settings(model=str(_checkpoint()), device="cpu", dtype="float32"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestFirstOnZephyr(RerankerContract):

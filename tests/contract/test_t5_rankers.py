@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from tamis_llm_rankers.asking import Asking, Voice
 from tamis_llm_rankers.template import PromptTemplate, Role
 from tamis_transformers.seq2seq_lm import Seq2SeqLm
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 _FOLDER = TemporaryDirectory()
 QUERY = Query("What raises the tides?")
 PASSAGES = [passage(str(number), text) for number, text in enumerate(TEXTS[:4])]
@@ -44,14 +45,6 @@ def _checkpoint(kind: Kind) -> Path:
 
 def _llm(kind: Kind) -> Seq2SeqLm:
     return Seq2SeqLm(Seq2SeqLm.Settings(model=str(_checkpoint(kind)), device="cpu", dtype="float32"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestDuoT5(RerankerContract):

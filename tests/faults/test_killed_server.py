@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from fake_plugins import write_distribution
 
 from tamis.client import Client
 from tamis.v1 import index_service_pb2, passage_pb2, search_service_pb2
@@ -27,7 +28,6 @@ index_from = 100
 [pipelines.default]
 expression = "bm25 | dense"
 """
-ENTRY_POINTS = "[tamis.embedders]\nfake-hash = tamis.testing.embedders:HashEmbedder\n"
 BATCH = 20
 
 
@@ -36,10 +36,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        info = folder / "site" / "tamis_fakes-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-fakes\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(ENTRY_POINTS)
+        write_distribution(folder / "site")
         (folder / "tamis.toml").write_text(CONFIG)
 
     @contextmanager

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 
 import pytest
 
 from tamis.stage_loop import StageLoop
-
-
-@pytest.fixture
-def loop() -> Iterator[StageLoop]:
-    running = StageLoop()
-    running.start()
-    yield running
-    running.close()
 
 
 async def test_work_runs_on_another_thread_and_returns(loop: StageLoop) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -33,14 +33,6 @@ class _Scripted(Reranker):
     ) -> AsyncGenerator[Reranking, None]:
         for each in self._script:
             yield each
-
-
-@pytest.fixture
-def loop() -> Iterator[StageLoop]:
-    running = StageLoop()
-    running.start()
-    yield running
-    running.close()
 
 
 async def _shown(loop: StageLoop, monkeypatch: pytest.MonkeyPatch, *script: Reranking) -> list[str]:
