@@ -123,9 +123,7 @@ class Config(_Section):
             server = ServerConfig.model_validate({**self.server.model_dump(), **changes})
         except ValidationError as error:
             raise ConfigurationError(allowed(error, ServerConfig)[0]) from None
-        changed = self.model_copy(update={"server": server})
-        changed._path, changed._text = self._path, self._text
-        return changed
+        return self._changed(server=server)
 
     def with_setting(self, name: str, setting: str, value: object) -> Config:
         """The same with one setting of a model or a stage replaced. Raises `ConfigurationError` when there is none."""
@@ -138,7 +136,11 @@ class Config(_Section):
             table = PluginConfig.model_validate({**tables[name].model_dump(), setting: value})
         except ValidationError as error:
             raise ConfigurationError(f"[{kind}.{name}] {allowed(error, PluginConfig)[0]}") from None
-        changed = self.model_copy(update={kind: {**tables, name: table}})
+        return self._changed(**{kind: {**tables, name: table}})
+
+    def _changed(self, **update: object) -> Config:
+        """A copy that still knows its text, so that errors name their line."""
+        changed = self.model_copy(update=update)
         changed._path, changed._text = self._path, self._text
         return changed
 
