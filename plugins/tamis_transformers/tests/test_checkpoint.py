@@ -47,9 +47,10 @@ def test_a_device_that_is_not_here_is_refused(device: str) -> None:
 
 
 @pytest.fixture
-def printed(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What transformers prints."""
+def printed(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.LogCaptureFixture]:
+    """What transformers prints, once each: where `CI` is set its records go on to the root's handlers too."""
     root = logging.getLogger("transformers")
+    monkeypatch.setattr(root, "propagate", False)
     root.addHandler(caplog.handler)
     yield caplog
     root.removeHandler(caplog.handler)
