@@ -10,6 +10,8 @@
     ├── Unavailable             UNAVAILABLE           a part everything here needs cannot be reached
     ├── DeadlineExceeded        DEADLINE_EXCEEDED     nothing could be returned in time
     ├── Aborted                 ABORTED               somebody else's change came first
+    ├── Superseded              ABORTED               another server writes this index by now
+    ├── Unusable                INVALID_ARGUMENT      a document that an index can never take
     └── ConfigurationError      FAILED_PRECONDITION   only at start, with file, line and column
 
 Anything else that escapes is a bug: it is logged with its traceback and told to the client as INTERNAL
@@ -35,8 +37,10 @@ __all__ = [
     "MalformedMessage",
     "NotFound",
     "Overloaded",
+    "Superseded",
     "TamisError",
     "Unavailable",
+    "Unusable",
 ]
 
 
@@ -192,6 +196,24 @@ class Aborted(TamisError):
 
     code = Code.ABORTED
     reason = "ABORTED"
+
+
+class Superseded(TamisError):
+    """Another server follows the journal for a shared index, in a later epoch."""
+
+    code = Code.ABORTED
+    reason = "SUPERSEDED"
+
+
+class Unusable(TamisError):
+    """A document that an index can never take. The message says why, and never a part of the document."""
+
+    code = Code.INVALID_ARGUMENT
+    reason = "UNUSABLE_DOCUMENT"
+
+    def __init__(self, document_id: str, message: str) -> None:
+        super().__init__(message, metadata={"document_id": document_id})
+        self.document_id = document_id
 
 
 class ConfigurationError(TamisError):

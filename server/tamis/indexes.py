@@ -63,7 +63,7 @@ class Indexes:
             await asyncio.gather(*(index.close() for index in opened.values()), return_exceptions=True)
             raise
         self._followers[collection.id] = {
-            stage: Follower(self._journal, collection.id, stage, index) for stage, index in opened.items()
+            stage: Follower(self._journal, collection.id, _GENERATION, stage, index) for stage, index in opened.items()
         }
 
     async def remove(self, collection: Collection) -> None:

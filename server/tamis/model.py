@@ -148,13 +148,15 @@ class Passage:
 class Query:
     """What is asked, of which collection. The filter holds for every hit.
 
-    Hits of `excluded_document_ids` are dropped by the server; an index may ignore them.
+    `generation` is the set of the collection's indexes that answers. Hits of `excluded_document_ids` are dropped by the
+    server; an index may ignore them.
     """
 
     text: str
     collection: str = ""
     filter: Filter | None = None
     excluded_document_ids: frozenset[str] = frozenset()
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True)

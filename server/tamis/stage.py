@@ -23,6 +23,7 @@ __all__ = [
     "Reranker",
     "Reranking",
     "Retriever",
+    "SharedIndex",
     "Suggests",
 ]
 
@@ -165,6 +166,9 @@ class Index(Protocol):
         """Applies changes in order, then makes them and the checkpoint `upto` durable together.
 
         Idempotent: applying again what was applied changes nothing. On return every change is searchable.
+        Raises `Unusable` for a document that it can never take; the follower then gives that one up, says so in the
+        dead letters, and goes on with the rest. Any other error is tried again with fewer changes, and lays blame on a
+        document only if the rest can be applied.
         """
         ...
 
@@ -189,6 +193,21 @@ class Index(Protocol):
 
 
 @runtime_checkable
+class SharedIndex(Protocol):
+    """An `Index` that several servers see, as one on another machine. One of them at a time follows the journal for it,
+    in an epoch that the journal counts; each begins with `take_over`."""
+
+    async def take_over(self, epoch: int) -> int:
+        """Begins to write in `epoch`, and returns the checkpoint to go on from.
+
+        From then on nothing that an earlier epoch still writes, be it late, changes what is found here: neither its
+        passages, nor its deletions, nor its checkpoint. Raises `Superseded` when a later epoch has begun; so does
+        `apply` as soon as it sees one. Raises `Unavailable` when the index is away.
+        """
+        ...
+
+
+@runtime_checkable
 class HasIndex(Protocol):
     """A stage that keeps something for each document: postings, vectors, token embeddings."""
 
@@ -200,7 +219,8 @@ class HasIndex(Protocol):
         None from a stage whose settings have it keep nothing.
 
         `language` is the collection's, an ISO 639-1 code; the index's own setting holds where it is empty.
-        Afterwards the stage answers queries on that collection from it, until it is closed or dropped.
+        Afterwards the stage answers queries on that collection and generation from it, until it is closed or dropped.
+        Several generations of a collection may be open at a time.
         Raises `ConfigurationError` when what is stored there was made with other settings.
         """
         ...

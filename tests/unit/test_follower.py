@@ -69,7 +69,7 @@ async def _write(journal: Journal, *ids: str) -> int:
 async def test_a_follower_catches_up_and_then_follows(journal: Journal) -> None:
     await _write(journal, "a", "b")
     index = MemoryIndex()
-    follower = Follower(journal, "docs", "bm25", index)
+    follower = Follower(journal, "docs", 1, "bm25", index)
     await follower.wait(2)
     assert index.held == {"a": 1, "b": 2}
     await follower.wait(await _write(journal, "c"))
@@ -83,7 +83,7 @@ async def test_a_follower_begins_after_the_checkpoint(journal: Journal) -> None:
     await _write(journal, "a", "b")
     index = MemoryIndex()
     index.upto = 1
-    follower = Follower(journal, "docs", "bm25", index)
+    follower = Follower(journal, "docs", 1, "bm25", index)
     await follower.wait(2)
     assert index.held == {"b": 2}
     await follower.close()
@@ -91,7 +91,7 @@ async def test_a_follower_begins_after_the_checkpoint(journal: Journal) -> None:
 
 async def test_a_batch_that_fails_is_tried_again_and_nothing_is_passed_over(journal: Journal) -> None:
     index = MemoryIndex(failures=2)
-    follower = Follower(journal, "docs", "bm25", index)
+    follower = Follower(journal, "docs", 1, "bm25", index)
     await follower.wait(await _write(journal, "a"))
     assert index.held == {"a": 1}
     assert follower.status.problem == ""
@@ -105,7 +105,7 @@ async def test_a_batch_that_failed_after_all_was_applied_is_no_lasting_problem(j
             raise OSError("could not clean up")
 
     sequence = await _write(journal, "a")
-    follower = Follower(journal, "docs", "bm25", Applying())
+    follower = Follower(journal, "docs", 1, "bm25", Applying())
     await follower.wait(sequence)
     assert (follower.status.applied_sequence, follower.status.problem) == (sequence, "")
     await follower.close()
@@ -114,7 +114,7 @@ async def test_a_batch_that_failed_after_all_was_applied_is_no_lasting_problem(j
 async def test_closing_waits_for_the_batch_under_way(journal: Journal) -> None:
     index = MemoryIndex()
     index.gate.clear()
-    follower = Follower(journal, "docs", "bm25", index)
+    follower = Follower(journal, "docs", 1, "bm25", index)
     await _write(journal, "a")
     await index.entered.wait()
     closing = asyncio.ensure_future(follower.close())
@@ -124,7 +124,7 @@ async def test_closing_waits_for_the_batch_under_way(journal: Journal) -> None:
 
 
 async def test_whoever_waits_for_a_dropped_index_is_told(journal: Journal) -> None:
-    follower = Follower(journal, "docs", "bm25", MemoryIndex())
+    follower = Follower(journal, "docs", 1, "bm25", MemoryIndex())
     waiting = asyncio.ensure_future(follower.wait(10))
     await asyncio.sleep(0)
     await follower.drop()
@@ -141,7 +141,7 @@ async def test_an_index_that_denies_its_collection_is_a_problem_and_not_the_end(
             await super().apply(changes, upto=upto)
 
     index = Denying(failures=1)
-    follower = Follower(journal, "docs", "bm25", index)
+    follower = Follower(journal, "docs", 1, "bm25", index)
     await follower.wait(await _write(journal, "a"))
     assert index.held == {"a": 1}
     await follower.close()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written, store
+from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written, schema
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
@@ -229,7 +229,7 @@ async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Jour
 async def test_a_journal_of_the_first_schema_keeps_its_collections_and_learns_languages(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with closing(sqlite3.connect(path)) as file:
-        file.executescript(f"{store._TABLES}PRAGMA user_version=1;")
+        file.executescript(f"{schema.MIGRATIONS[0][1]}PRAGMA user_version=1;")
         row = ("old", "abc", "2026-01-02T03:04:05+00:00")
         file.execute("INSERT INTO collections (id, incarnation, create_time) VALUES (?, ?, ?)", row)
         file.commit()

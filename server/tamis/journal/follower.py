@@ -33,8 +33,8 @@ class Follower:
     A batch that fails is tried again, later and later up to half a minute; nothing is ever passed over.
     """
 
-    def __init__(self, journal: Journal, collection: str, stage: str, index: Index) -> None:
-        self.collection, self.stage, self.index = collection, stage, index
+    def __init__(self, journal: Journal, collection: str, generation: int, stage: str, index: Index) -> None:
+        self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()

@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal.store import Changes, Collection, Mutation, Store, Written
+from tamis.journal.database import Database, SqliteDatabase
+from tamis.journal.records import Changes, Collection, Mutation, Written
+from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
 __all__ = ["Journal"]
@@ -42,12 +44,12 @@ class Journal:
     commit. One process at a time has a journal open.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, connect: Callable[[], Database], lock: int) -> None:
         """Use `open`."""
         self._lock = lock
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
-        self._writer, self._reader = Store(path), Store(path)
+        self._writer, self._reader = Store(connect()), Store(connect())
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
@@ -59,7 +61,7 @@ class Journal:
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return cls(path, lock)
+            return cls(lambda: SqliteDatabase(path), lock)
         except BlockingIOError:
             os.close(lock)
             raise ConfigurationError("another process has this journal open", path=str(path)) from None

@@ -1,148 +1,36 @@
-"""The journal's tables in SQLite, and every statement that touches them; all of it synchronous."""
+"""Documents, passages and changes: every statement that touches their tables; all of it synchronous."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeAlias, Union
+from typing import Any
 
-from tamis.errors import AlreadyExists, ConfigurationError, NotFound
+from tamis.errors import AlreadyExists, NotFound
+from tamis.journal.database import Database
 from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
+from tamis.journal.records import Changes, Collection, Delete, Mutation, Upsert, Written
+from tamis.journal.schema import MIGRATIONS
 from tamis.model import Change, Document, Locator, Passage, Span
 
-__all__ = ["Changes", "Collection", "Delete", "Mutation", "Store", "Upsert", "Written"]
-
-_TABLES = """
-CREATE TABLE collections (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    incarnation TEXT NOT NULL,
-    create_time TEXT NOT NULL,
-    last_sequence INTEGER NOT NULL DEFAULT 0,
-    document_count INTEGER NOT NULL DEFAULT 0,
-    passage_count INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE changes (
-    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
-    sequence INTEGER NOT NULL,
-    document_id TEXT NOT NULL,
-    is_delete INTEGER NOT NULL,
-    time TEXT NOT NULL,
-    PRIMARY KEY (collection, sequence)
-) WITHOUT ROWID;
-CREATE TABLE documents (
-    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    title TEXT NOT NULL,
-    text TEXT NOT NULL,
-    metadata TEXT NOT NULL,
-    content_hash BLOB NOT NULL,
-    UNIQUE (collection, id)
-);
-CREATE TABLE passages (
-    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
-    id TEXT NOT NULL,
-    document_id TEXT NOT NULL,
-    ordinal INTEGER NOT NULL,
-    heading TEXT NOT NULL,
-    start INTEGER NOT NULL,
-    end INTEGER NOT NULL,
-    text TEXT NOT NULL,
-    UNIQUE (collection, id)
-);
-CREATE INDEX passages_by_document ON passages (collection, document_id, ordinal);
-"""
-
-_LANGUAGE_AND_PLACES = """
-ALTER TABLE collections ADD COLUMN language TEXT NOT NULL DEFAULT '';
-ALTER TABLE documents ADD COLUMN landmarks TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE passages ADD COLUMN heading_path TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE passages ADD COLUMN first_page INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE passages ADD COLUMN last_page INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE passages ADD COLUMN first_line INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE passages ADD COLUMN last_line INTEGER NOT NULL DEFAULT 0;
-"""
-
-_MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES))
-"""What leads to each version of the schema from the one before it; never changed once released."""
-
-SCHEMA_VERSION = _MIGRATIONS[-1][0]
+__all__ = ["Store"]
 
 _PASSAGE_COLUMNS = (
-    "p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p.end, d.metadata, p.heading_path, "
+    'p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p."end", d.metadata, p.heading_path, '
     "p.first_page, p.last_page, p.first_line, p.last_line"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
-
-    `language` is an ISO 639-1 code, empty when none was given.
-    """
-
-    id: str
-    incarnation: str
-    create_time: datetime
-    last_sequence: int = 0
-    document_count: int = 0
-    passage_count: int = 0
-    language: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """Write a document, split into passages, in place of any older version."""
-
-    document: Document
-    passages: tuple[Passage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Remove a document, if it is there."""
-
-    document_id: str
-
-
-Mutation: TypeAlias = Union[Upsert, Delete]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a write changed. `sequence` is the one to wait for: the newest version of anything in the batch."""
-
-    sequence: int
-    written_count: int
-    unchanged_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Changes in order, superseded ones left out; nothing up to `upto` is missing otherwise."""
-
-    changes: tuple[Change, ...]
-    upto: int
-
-
 class Store:
-    """One connection. Not thread-safe: its owner gives it one thread."""
+    """The tables behind one connection. Not thread-safe: its owner gives it one thread."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens or creates the file. Raises `ConfigurationError` when a newer Tamis wrote it."""
-        self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA foreign_keys=ON")
-        self._migrate()
+    def __init__(self, database: Database) -> None:
+        """Brings the tables up to date. Raises `ConfigurationError` when a newer Tamis wrote them."""
+        self._db = database
+        database.migrate(MIGRATIONS)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -150,16 +38,15 @@ class Store:
 
     def begin(self) -> None:
         """Opens a transaction that others of this connection join."""
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.begin()
 
     def commit(self) -> None:
         """Makes everything since `begin` durable: on return it survives a crash of process and machine."""
-        self._db.execute("COMMIT")
+        self._db.commit()
 
     def rollback(self) -> None:
         """Undoes everything since `begin`."""
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        self._db.rollback()
 
     def savepoint(self) -> None:
         """Marks the place that `undo` goes back to."""
@@ -167,23 +54,23 @@ class Store:
 
     def release(self) -> None:
         """Forgets the mark, keeping what was done since."""
-        self._db.execute("RELEASE mutation")
+        self._db.execute("RELEASE SAVEPOINT mutation")
 
     def undo(self) -> None:
         """Goes back to the mark."""
-        self._db.execute("ROLLBACK TO mutation")
-        self._db.execute("RELEASE mutation")
+        self._db.execute("ROLLBACK TO SAVEPOINT mutation")
+        self._db.execute("RELEASE SAVEPOINT mutation")
 
     def create_collection(self, id: str, language: str) -> Collection:
         """Adds an empty collection. Raises `AlreadyExists`."""
         created = Collection(id, uuid.uuid4().hex, datetime.now(UTC), language=language)
-        try:
-            self._db.execute(
-                "INSERT INTO collections (id, incarnation, create_time, language) VALUES (?, ?, ?, ?)",
-                (id, created.incarnation, created.create_time.isoformat(), language),
-            )
-        except sqlite3.IntegrityError:
-            raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id}) from None
+        added = self._db.execute(
+            "INSERT INTO collections (id, incarnation, create_time, language) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (id) DO NOTHING",
+            (id, created.incarnation, created.create_time.isoformat(), language),
+        )
+        if not added.rowcount:
+            raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id})
         return created
 
     def delete_collection(self, id: str) -> None:
@@ -266,15 +153,6 @@ class Store:
                 changes.append(Change(sequence, document_id, passages))
         return Changes(tuple(changes), upto)
 
-    def _migrate(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            message = f"the journal was written by a newer Tamis (schema {version}; this one knows {SCHEMA_VERSION})"
-            raise ConfigurationError(message, path=str(self._path))
-        for number, statements in _MIGRATIONS:
-            if number > version:
-                self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={number};COMMIT;")
-
     def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
         document_id = mutation.document_id if isinstance(mutation, Delete) else mutation.document.id
@@ -312,7 +190,7 @@ class Store:
             (*row, _content_hash(mutation), landmarks),
         )
         self._db.executemany(
-            "INSERT INTO passages (collection, document_id, ordinal, id, heading, start, end, text, heading_path, "
+            'INSERT INTO passages (collection, document_id, ordinal, id, heading, start, "end", text, heading_path, '
             "first_page, last_page, first_line, last_line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(key, document.id, ordinal, *_columns(each)) for ordinal, each in enumerate(mutation.passages)],
         )

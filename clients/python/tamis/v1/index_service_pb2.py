@@ -24,56 +24,106 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tamis.v1 import filter_pb2 as tamis_dot_v1_dot_filter__pb2
 from tamis.v1 import passage_pb2 as tamis_dot_v1_dot_passage__pb2
+from tamis.v1 import value_pb2 as tamis_dot_v1_dot_value__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctamis/v1/index_service.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16tamis/v1/passage.proto\"\xc8\x01\n\nCollection\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x15\n\rpassage_count\x18\x05 \x01(\x03\x12%\n\x07indexes\x18\x06 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x10\n\x08language\x18\x07 \x01(\t\"Y\n\nIndexState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x18\n\x10\x61pplied_sequence\x18\x02 \x01(\x03\x12\x11\n\tlag_count\x18\x03 \x01(\x03\x12\x0f\n\x07problem\x18\x04 \x01(\t\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.tamis.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"=\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\";\n\x13GetDocumentResponse\x12$\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x12.tamis.v1.Document\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x15ListDocumentsResponse\x12%\n\tdocuments\x18\x01 \x03(\x0b\x32\x12.tamis.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_ids\x18\x02 \x03(\t\"B\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\":\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"q\n\x13WaitIndexedResponse\x12%\n\x07indexes\x18\x01 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x33\n\x10\x65lapsed_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"R\n\x15WriteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12%\n\tdocuments\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Document\"i\n\x16WriteDocumentsResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x15\n\rwritten_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05\x32\x89\x06\n\x0cIndexService\x12P\n\rGetCollection\x12\x1e.tamis.v1.GetCollectionRequest\x1a\x1f.tamis.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .tamis.v1.ListCollectionsRequest\x1a!.tamis.v1.ListCollectionsResponse\x12Y\n\x10\x43reateCollection\x12!.tamis.v1.CreateCollectionRequest\x1a\".tamis.v1.CreateCollectionResponse\x12Y\n\x10\x44\x65leteCollection\x12!.tamis.v1.DeleteCollectionRequest\x1a\".tamis.v1.DeleteCollectionResponse\x12J\n\x0bGetDocument\x12\x1c.tamis.v1.GetDocumentRequest\x1a\x1d.tamis.v1.GetDocumentResponse\x12P\n\rListDocuments\x12\x1e.tamis.v1.ListDocumentsRequest\x1a\x1f.tamis.v1.ListDocumentsResponse\x12V\n\x0f\x44\x65leteDocuments\x12 .tamis.v1.DeleteDocumentsRequest\x1a!.tamis.v1.DeleteDocumentsResponse\x12J\n\x0bWaitIndexed\x12\x1c.tamis.v1.WaitIndexedRequest\x1a\x1d.tamis.v1.WaitIndexedResponse\x12W\n\x0eWriteDocuments\x12\x1f.tamis.v1.WriteDocumentsRequest\x1a .tamis.v1.WriteDocumentsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctamis/v1/index_service.proto\x12\x08tamis.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tamis/v1/filter.proto\x1a\x16tamis/v1/passage.proto\x1a\x14tamis/v1/value.proto\"\xab\x02\n\nCollection\x12\n\n\x02id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_sequence\x18\x03 \x01(\x03\x12\x16\n\x0e\x64ocument_count\x18\x04 \x01(\x03\x12\x15\n\rpassage_count\x18\x05 \x01(\x03\x12%\n\x07indexes\x18\x06 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x10\n\x08language\x18\x07 \x01(\t\x12)\n\x0bgenerations\x18\x08 \x03(\x0b\x32\x14.tamis.v1.Generation\x12\x1a\n\x12serving_generation\x18\t \x01(\x05\x12\x1a\n\x12tenant_partitioned\x18\n \x01(\x08\"\xc2\x02\n\nGeneration\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.tamis.v1.GenerationState\x12\x0f\n\x07\x63hunker\x18\x03 \x01(\t\x12<\n\x0creplacements\x18\x04 \x03(\x0b\x32&.tamis.v1.Generation.ReplacementsEntry\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x16\x64ivided_document_count\x18\x06 \x01(\x03\x12%\n\x07indexes\x18\x07 \x03(\x0b\x32\x14.tamis.v1.IndexState\x1a\x33\n\x11ReplacementsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"t\n\nIndexState\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x18\n\x10\x61pplied_sequence\x18\x02 \x01(\x03\x12\x11\n\tlag_count\x18\x03 \x01(\x03\x12\x0f\n\x07problem\x18\x04 \x01(\t\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x05 \x01(\x03\"\x9f\x01\n\nDeadLetter\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12\x13\n\x0b\x64ocument_id\x18\x03 \x01(\t\x12\x18\n\x10\x64ocument_version\x18\x04 \x01(\x03\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.tamis.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x1a\n\x12tenant_partitioned\x18\x03 \x01(\x08\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse\"=\n\x12GetDocumentRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\";\n\x13GetDocumentResponse\x12$\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x12.tamis.v1.Document\"Q\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x15ListDocumentsResponse\x12%\n\tdocuments\x18\x01 \x03(\x0b\x32\x12.tamis.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x16\x44\x65leteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_ids\x18\x02 \x03(\t\x12 \n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x10.tamis.v1.Filter\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"B\n\x17\x44\x65leteDocumentsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"h\n\x14PatchMetadataRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\x07patches\x18\x02 \x03(\x0b\x32\x17.tamis.v1.MetadataPatch\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\xb5\x01\n\rMetadataPatch\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x37\n\x08metadata\x18\x02 \x03(\x0b\x32%.tamis.v1.MetadataPatch.MetadataEntry\x12\x14\n\x0cremoved_keys\x18\x03 \x03(\t\x1a@\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.tamis.v1.Value:\x02\x38\x01\"Y\n\x15PatchMetadataResponse\x12\x15\n\rwritten_count\x18\x01 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x02 \x01(\x05\x12\x10\n\x08sequence\x18\x03 \x01(\x03\"S\n\x16ListDeadLettersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x17ListDeadLettersResponse\x12*\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x14.tamis.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x17RetryDeadLettersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x14\n\x0c\x64ocument_ids\x18\x02 \x03(\t\"C\n\x18RetryDeadLettersResponse\x12\x15\n\rretried_count\x18\x01 \x01(\x05\x12\x10\n\x08sequence\x18\x02 \x01(\x03\",\n\x16\x42uildGenerationRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"C\n\x17\x42uildGenerationResponse\x12(\n\ngeneration\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Generation\"A\n\x17SwitchGenerationRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\"D\n\x18SwitchGenerationResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.tamis.v1.Collection\"?\n\x15\x44ropGenerationRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\"\x18\n\x16\x44ropGenerationResponse\".\n\x18\x43ompactCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"m\n\x19\x43ompactCollectionResponse\x12\x1c\n\x14removed_change_count\x18\x01 \x01(\x03\x12\x18\n\x10\x66reed_byte_count\x18\x02 \x01(\x03\x12\x18\n\x10\x63ompacted_stages\x18\x03 \x03(\t\"=\n\x17VerifyCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0e\n\x06repair\x18\x02 \x01(\x08\"\xdb\x01\n\x18VerifyCollectionResponse\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x05\x12\x10\n\x08sequence\x18\x03 \x01(\x03\x12\x15\n\rpassage_count\x18\x04 \x01(\x03\x12\x15\n\rmissing_count\x18\x05 \x01(\x03\x12\x13\n\x0b\x65xtra_count\x18\x06 \x01(\x03\x12\x1f\n\x17repaired_document_count\x18\x07 \x01(\x03\x12\x14\n\x0c\x64ocument_ids\x18\x08 \x03(\t\x12\x10\n\x08problems\x18\t \x03(\t\":\n\x12WaitIndexedRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\"q\n\x13WaitIndexedResponse\x12%\n\x07indexes\x18\x01 \x03(\x0b\x32\x14.tamis.v1.IndexState\x12\x33\n\x10\x65lapsed_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"f\n\x15WriteDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12%\n\tdocuments\x18\x02 \x03(\x0b\x32\x12.tamis.v1.Document\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"i\n\x16WriteDocumentsResponse\x12\r\n\x05\x62\x61tch\x18\x01 \x01(\x03\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x15\n\rwritten_count\x18\x03 \x01(\x05\x12\x17\n\x0funchanged_count\x18\x04 \x01(\x05*\x8c\x01\n\x0fGenerationState\x12 \n\x1cGENERATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19GENERATION_STATE_BUILDING\x10\x01\x12\x1a\n\x16GENERATION_STATE_READY\x10\x02\x12\x1c\n\x18GENERATION_STATE_SERVING\x10\x03\x32\xd1\x0b\n\x0cIndexService\x12P\n\rGetCollection\x12\x1e.tamis.v1.GetCollectionRequest\x1a\x1f.tamis.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .tamis.v1.ListCollectionsRequest\x1a!.tamis.v1.ListCollectionsResponse\x12Y\n\x10\x43reateCollection\x12!.tamis.v1.CreateCollectionRequest\x1a\".tamis.v1.CreateCollectionResponse\x12Y\n\x10\x44\x65leteCollection\x12!.tamis.v1.DeleteCollectionRequest\x1a\".tamis.v1.DeleteCollectionResponse\x12J\n\x0bGetDocument\x12\x1c.tamis.v1.GetDocumentRequest\x1a\x1d.tamis.v1.GetDocumentResponse\x12P\n\rListDocuments\x12\x1e.tamis.v1.ListDocumentsRequest\x1a\x1f.tamis.v1.ListDocumentsResponse\x12V\n\x0f\x44\x65leteDocuments\x12 .tamis.v1.DeleteDocumentsRequest\x1a!.tamis.v1.DeleteDocumentsResponse\x12P\n\rPatchMetadata\x12\x1e.tamis.v1.PatchMetadataRequest\x1a\x1f.tamis.v1.PatchMetadataResponse\x12V\n\x0fListDeadLetters\x12 .tamis.v1.ListDeadLettersRequest\x1a!.tamis.v1.ListDeadLettersResponse\x12Y\n\x10RetryDeadLetters\x12!.tamis.v1.RetryDeadLettersRequest\x1a\".tamis.v1.RetryDeadLettersResponse\x12V\n\x0f\x42uildGeneration\x12 .tamis.v1.BuildGenerationRequest\x1a!.tamis.v1.BuildGenerationResponse\x12Y\n\x10SwitchGeneration\x12!.tamis.v1.SwitchGenerationRequest\x1a\".tamis.v1.SwitchGenerationResponse\x12S\n\x0e\x44ropGeneration\x12\x1f.tamis.v1.DropGenerationRequest\x1a .tamis.v1.DropGenerationResponse\x12\\\n\x11\x43ompactCollection\x12\".tamis.v1.CompactCollectionRequest\x1a#.tamis.v1.CompactCollectionResponse\x12[\n\x10VerifyCollection\x12!.tamis.v1.VerifyCollectionRequest\x1a\".tamis.v1.VerifyCollectionResponse0\x01\x12J\n\x0bWaitIndexed\x12\x1c.tamis.v1.WaitIndexedRequest\x1a\x1d.tamis.v1.WaitIndexedResponse\x12W\n\x0eWriteDocuments\x12\x1f.tamis.v1.WriteDocumentsRequest\x1a .tamis.v1.WriteDocumentsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tamis.v1.index_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COLLECTION']._serialized_start=132
-  _globals['_COLLECTION']._serialized_end=332
-  _globals['_INDEXSTATE']._serialized_start=334
-  _globals['_INDEXSTATE']._serialized_end=423
-  _globals['_GETCOLLECTIONREQUEST']._serialized_start=425
-  _globals['_GETCOLLECTIONREQUEST']._serialized_end=467
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=469
-  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=534
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=536
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=599
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=601
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=694
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=696
-  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=759
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=761
-  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=829
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=831
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=876
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=878
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=904
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=906
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=967
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=969
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1028
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1030
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1111
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1113
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1200
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=1202
-  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=1268
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=1270
-  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=1336
-  _globals['_WAITINDEXEDREQUEST']._serialized_start=1338
-  _globals['_WAITINDEXEDREQUEST']._serialized_end=1396
-  _globals['_WAITINDEXEDRESPONSE']._serialized_start=1398
-  _globals['_WAITINDEXEDRESPONSE']._serialized_end=1511
-  _globals['_WRITEDOCUMENTSREQUEST']._serialized_start=1513
-  _globals['_WRITEDOCUMENTSREQUEST']._serialized_end=1595
-  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_start=1597
-  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_end=1702
-  _globals['_INDEXSERVICE']._serialized_start=1705
-  _globals['_INDEXSERVICE']._serialized_end=2482
+  _globals['_GENERATION_REPLACEMENTSENTRY']._loaded_options = None
+  _globals['_GENERATION_REPLACEMENTSENTRY']._serialized_options = b'8\001'
+  _globals['_METADATAPATCH_METADATAENTRY']._loaded_options = None
+  _globals['_METADATAPATCH_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_GENERATIONSTATE']._serialized_start=3952
+  _globals['_GENERATIONSTATE']._serialized_end=4092
+  _globals['_COLLECTION']._serialized_start=177
+  _globals['_COLLECTION']._serialized_end=476
+  _globals['_GENERATION']._serialized_start=479
+  _globals['_GENERATION']._serialized_end=801
+  _globals['_GENERATION_REPLACEMENTSENTRY']._serialized_start=750
+  _globals['_GENERATION_REPLACEMENTSENTRY']._serialized_end=801
+  _globals['_INDEXSTATE']._serialized_start=803
+  _globals['_INDEXSTATE']._serialized_end=919
+  _globals['_DEADLETTER']._serialized_start=922
+  _globals['_DEADLETTER']._serialized_end=1081
+  _globals['_GETCOLLECTIONREQUEST']._serialized_start=1083
+  _globals['_GETCOLLECTIONREQUEST']._serialized_end=1125
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_start=1127
+  _globals['_GETCOLLECTIONRESPONSE']._serialized_end=1192
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1194
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1257
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1259
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1352
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_start=1354
+  _globals['_CREATECOLLECTIONREQUEST']._serialized_end=1445
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_start=1447
+  _globals['_CREATECOLLECTIONRESPONSE']._serialized_end=1515
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1517
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1562
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1564
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=1590
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=1592
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=1653
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1655
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1714
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1716
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1797
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1799
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1886
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_start=1888
+  _globals['_DELETEDOCUMENTSREQUEST']._serialized_end=2008
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_start=2010
+  _globals['_DELETEDOCUMENTSRESPONSE']._serialized_end=2076
+  _globals['_PATCHMETADATAREQUEST']._serialized_start=2078
+  _globals['_PATCHMETADATAREQUEST']._serialized_end=2182
+  _globals['_METADATAPATCH']._serialized_start=2185
+  _globals['_METADATAPATCH']._serialized_end=2366
+  _globals['_METADATAPATCH_METADATAENTRY']._serialized_start=2302
+  _globals['_METADATAPATCH_METADATAENTRY']._serialized_end=2366
+  _globals['_PATCHMETADATARESPONSE']._serialized_start=2368
+  _globals['_PATCHMETADATARESPONSE']._serialized_end=2457
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=2459
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=2542
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=2544
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2638
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_start=2640
+  _globals['_RETRYDEADLETTERSREQUEST']._serialized_end=2707
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_start=2709
+  _globals['_RETRYDEADLETTERSRESPONSE']._serialized_end=2776
+  _globals['_BUILDGENERATIONREQUEST']._serialized_start=2778
+  _globals['_BUILDGENERATIONREQUEST']._serialized_end=2822
+  _globals['_BUILDGENERATIONRESPONSE']._serialized_start=2824
+  _globals['_BUILDGENERATIONRESPONSE']._serialized_end=2891
+  _globals['_SWITCHGENERATIONREQUEST']._serialized_start=2893
+  _globals['_SWITCHGENERATIONREQUEST']._serialized_end=2958
+  _globals['_SWITCHGENERATIONRESPONSE']._serialized_start=2960
+  _globals['_SWITCHGENERATIONRESPONSE']._serialized_end=3028
+  _globals['_DROPGENERATIONREQUEST']._serialized_start=3030
+  _globals['_DROPGENERATIONREQUEST']._serialized_end=3093
+  _globals['_DROPGENERATIONRESPONSE']._serialized_start=3095
+  _globals['_DROPGENERATIONRESPONSE']._serialized_end=3119
+  _globals['_COMPACTCOLLECTIONREQUEST']._serialized_start=3121
+  _globals['_COMPACTCOLLECTIONREQUEST']._serialized_end=3167
+  _globals['_COMPACTCOLLECTIONRESPONSE']._serialized_start=3169
+  _globals['_COMPACTCOLLECTIONRESPONSE']._serialized_end=3278
+  _globals['_VERIFYCOLLECTIONREQUEST']._serialized_start=3280
+  _globals['_VERIFYCOLLECTIONREQUEST']._serialized_end=3341
+  _globals['_VERIFYCOLLECTIONRESPONSE']._serialized_start=3344
+  _globals['_VERIFYCOLLECTIONRESPONSE']._serialized_end=3563
+  _globals['_WAITINDEXEDREQUEST']._serialized_start=3565
+  _globals['_WAITINDEXEDREQUEST']._serialized_end=3623
+  _globals['_WAITINDEXEDRESPONSE']._serialized_start=3625
+  _globals['_WAITINDEXEDRESPONSE']._serialized_end=3738
+  _globals['_WRITEDOCUMENTSREQUEST']._serialized_start=3740
+  _globals['_WRITEDOCUMENTSREQUEST']._serialized_end=3842
+  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_start=3844
+  _globals['_WRITEDOCUMENTSRESPONSE']._serialized_end=3949
+  _globals['_INDEXSERVICE']._serialized_start=4095
+  _globals['_INDEXSERVICE']._serialized_end=5584
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class IndexServiceStub:
-    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index.
+    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
+    dead letter with its reason.
     """
 
     def __init__(self, channel):
@@ -70,6 +71,46 @@ class IndexServiceStub:
                 request_serializer=tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsRequest.SerializeToString,
                 response_deserializer=tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsResponse.FromString,
                 _registered_method=True)
+        self.PatchMetadata = channel.unary_unary(
+                '/tamis.v1.IndexService/PatchMetadata',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.PatchMetadataRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.PatchMetadataResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/tamis.v1.IndexService/ListDeadLetters',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.RetryDeadLetters = channel.unary_unary(
+                '/tamis.v1.IndexService/RetryDeadLetters',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.BuildGeneration = channel.unary_unary(
+                '/tamis.v1.IndexService/BuildGeneration',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.BuildGenerationRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.BuildGenerationResponse.FromString,
+                _registered_method=True)
+        self.SwitchGeneration = channel.unary_unary(
+                '/tamis.v1.IndexService/SwitchGeneration',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.SwitchGenerationRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.SwitchGenerationResponse.FromString,
+                _registered_method=True)
+        self.DropGeneration = channel.unary_unary(
+                '/tamis.v1.IndexService/DropGeneration',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.DropGenerationRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.DropGenerationResponse.FromString,
+                _registered_method=True)
+        self.CompactCollection = channel.unary_unary(
+                '/tamis.v1.IndexService/CompactCollection',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.CompactCollectionRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.CompactCollectionResponse.FromString,
+                _registered_method=True)
+        self.VerifyCollection = channel.unary_stream(
+                '/tamis.v1.IndexService/VerifyCollection',
+                request_serializer=tamis_dot_v1_dot_index__service__pb2.VerifyCollectionRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_index__service__pb2.VerifyCollectionResponse.FromString,
+                _registered_method=True)
         self.WaitIndexed = channel.unary_unary(
                 '/tamis.v1.IndexService/WaitIndexed',
                 request_serializer=tamis_dot_v1_dot_index__service__pb2.WaitIndexedRequest.SerializeToString,
@@ -83,7 +124,8 @@ class IndexServiceStub:
 
 
 class IndexServiceServicer:
-    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index.
+    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
+    dead letter with its reason.
     """
 
     def GetCollection(self, request, context):
@@ -129,7 +171,67 @@ class IndexServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDocuments(self, request, context):
-        """Deletes documents by id. Deleting what is not there succeeds and changes nothing.
+        """Deletes documents by id or by filter, all or none. Deleting what is not there succeeds and changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PatchMetadata(self, request, context):
+        """Changes the metadata of documents and leaves their texts, all or none. NOT_FOUND if one of them does not exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Lists the documents that an index could not take, with the reason, by stage and document id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetters(self, request, context):
+        """Has the indexes try again what they could not take.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BuildGeneration(self, request, context):
+        """Begins to build a new generation of a collection's indexes beside the one that serves: divided by the chunker that
+        is configured now, and by the stages that replace others (`replaces` in the configuration). Searches go on as
+        before. Returns at once; GetCollection shows how far it is. FAILED_PRECONDITION if one is being built already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchGeneration(self, request, context):
+        """Has another generation serve, at once and for every search that begins afterwards; also the way back.
+        FAILED_PRECONDITION while that generation is behind the one that serves.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropGeneration(self, request, context):
+        """Removes a generation that does not serve, with its indexes; one that is being built is given up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompactCollection(self, request, context):
+        """Gives back the space of what has been superseded: in the journal, and in every index that can.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyCollection(self, request, context):
+        """Compares the journal with every index, passage by passage, and mends the indexes if asked to. Sends a response as
+        each index is done. Writes and searches go on meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,6 +291,46 @@ def add_IndexServiceServicer_to_server(servicer, server):
                     request_deserializer=tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsRequest.FromString,
                     response_serializer=tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsResponse.SerializeToString,
             ),
+            'PatchMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.PatchMetadata,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.PatchMetadataRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.PatchMetadataResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetters,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersResponse.SerializeToString,
+            ),
+            'BuildGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildGeneration,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.BuildGenerationRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.BuildGenerationResponse.SerializeToString,
+            ),
+            'SwitchGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchGeneration,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.SwitchGenerationRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.SwitchGenerationResponse.SerializeToString,
+            ),
+            'DropGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropGeneration,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.DropGenerationRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.DropGenerationResponse.SerializeToString,
+            ),
+            'CompactCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompactCollection,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.CompactCollectionRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.CompactCollectionResponse.SerializeToString,
+            ),
+            'VerifyCollection': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyCollection,
+                    request_deserializer=tamis_dot_v1_dot_index__service__pb2.VerifyCollectionRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_index__service__pb2.VerifyCollectionResponse.SerializeToString,
+            ),
             'WaitIndexed': grpc.unary_unary_rpc_method_handler(
                     servicer.WaitIndexed,
                     request_deserializer=tamis_dot_v1_dot_index__service__pb2.WaitIndexedRequest.FromString,
@@ -208,7 +350,8 @@ def add_IndexServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexService:
-    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index.
+    """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
+    dead letter with its reason.
     """
 
     @staticmethod
@@ -390,6 +533,222 @@ class IndexService:
             '/tamis.v1.IndexService/DeleteDocuments',
             tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsRequest.SerializeToString,
             tamis_dot_v1_dot_index__service__pb2.DeleteDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PatchMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/PatchMetadata',
+            tamis_dot_v1_dot_index__service__pb2.PatchMetadataRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.PatchMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/ListDeadLetters',
+            tamis_dot_v1_dot_index__service__pb2.ListDeadLettersRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/RetryDeadLetters',
+            tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.RetryDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/BuildGeneration',
+            tamis_dot_v1_dot_index__service__pb2.BuildGenerationRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.BuildGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/SwitchGeneration',
+            tamis_dot_v1_dot_index__service__pb2.SwitchGenerationRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.SwitchGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/DropGeneration',
+            tamis_dot_v1_dot_index__service__pb2.DropGenerationRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.DropGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompactCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.IndexService/CompactCollection',
+            tamis_dot_v1_dot_index__service__pb2.CompactCollectionRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.CompactCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tamis.v1.IndexService/VerifyCollection',
+            tamis_dot_v1_dot_index__service__pb2.VerifyCollectionRequest.SerializeToString,
+            tamis_dot_v1_dot_index__service__pb2.VerifyCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

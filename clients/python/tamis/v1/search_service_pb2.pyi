@@ -23,7 +23,7 @@ BUDGET_BASIS_FIXED_SHARES: BudgetBasis
 BUDGET_BASIS_MEASURED: BudgetBasis
 
 class RetrieveRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids", "min_sequence")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,7 @@ class RetrieveRequest(_message.Message):
     FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
     STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
@@ -52,10 +53,11 @@ class RetrieveRequest(_message.Message):
     facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
     stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
     like_document_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    min_sequence: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ..., min_sequence: _Optional[int] = ...) -> None: ...
 
 class RetrieveResponse(_message.Message):
-    __slots__ = ("hits", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query")
+    __slots__ = ("hits", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query", "index_progress")
     HITS_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +66,7 @@ class RetrieveResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FACETS_FIELD_NUMBER: _ClassVar[int]
     SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Hit]
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
     unreachable: _containers.RepeatedScalarFieldContainer[str]
@@ -72,7 +75,8 @@ class RetrieveResponse(_message.Message):
     next_page_token: str
     facets: _containers.RepeatedCompositeFieldContainer[Facet]
     suggested_query: str
-    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
+    index_progress: _containers.RepeatedCompositeFieldContainer[IndexProgress]
+    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ..., index_progress: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ...) -> None: ...
 
 class RerankRequest(_message.Message):
     __slots__ = ("query", "passages", "pipeline", "page_size", "stage_overrides")
@@ -147,7 +151,7 @@ class GenerateResponse(_message.Message):
     def __init__(self, answer_delta: _Optional[_Union[AnswerDelta, _Mapping]] = ..., stage_completed: _Optional[_Union[_passage_pb2.StageReport, _Mapping]] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids", "min_sequence")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +166,7 @@ class SearchRequest(_message.Message):
     FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
     STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
@@ -176,10 +181,11 @@ class SearchRequest(_message.Message):
     facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
     stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
     like_document_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    min_sequence: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ..., min_sequence: _Optional[int] = ...) -> None: ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ("hits", "answer", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query")
+    __slots__ = ("hits", "answer", "stage_reports", "unreachable", "usage", "pipeline", "next_page_token", "facets", "suggested_query", "index_progress")
     HITS_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +195,7 @@ class SearchResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FACETS_FIELD_NUMBER: _ClassVar[int]
     SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[_passage_pb2.Hit]
     answer: _passage_pb2.Answer
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
@@ -198,7 +205,8 @@ class SearchResponse(_message.Message):
     next_page_token: str
     facets: _containers.RepeatedCompositeFieldContainer[Facet]
     suggested_query: str
-    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., answer: _Optional[_Union[_passage_pb2.Answer, _Mapping]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
+    index_progress: _containers.RepeatedCompositeFieldContainer[IndexProgress]
+    def __init__(self, hits: _Optional[_Iterable[_Union[_passage_pb2.Hit, _Mapping]]] = ..., answer: _Optional[_Union[_passage_pb2.Answer, _Mapping]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ..., index_progress: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ...) -> None: ...
 
 class BatchSearchRequest(_message.Message):
     __slots__ = ("requests",)
@@ -229,7 +237,7 @@ class SearchFailure(_message.Message):
     def __init__(self, code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., violations: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamSearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids")
+    __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids", "min_sequence")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
@@ -244,6 +252,7 @@ class StreamSearchRequest(_message.Message):
     FACET_SPECS_FIELD_NUMBER: _ClassVar[int]
     STAGE_OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     LIKE_DOCUMENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: str
     pipeline: str
@@ -258,7 +267,8 @@ class StreamSearchRequest(_message.Message):
     facet_specs: _containers.RepeatedCompositeFieldContainer[FacetSpec]
     stage_overrides: _containers.RepeatedCompositeFieldContainer[StageOverride]
     like_document_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    min_sequence: int
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[str] = ..., pipeline: _Optional[str] = ..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., document_hit_limit: _Optional[int] = ..., page_token: _Optional[str] = ..., group_by_document: _Optional[bool] = ..., score_thresholds: _Optional[_Iterable[_Union[ScoreThreshold, _Mapping]]] = ..., boosts: _Optional[_Iterable[_Union[Boost, _Mapping]]] = ..., sort_keys: _Optional[_Iterable[_Union[SortKey, _Mapping]]] = ..., facet_specs: _Optional[_Iterable[_Union[FacetSpec, _Mapping]]] = ..., stage_overrides: _Optional[_Iterable[_Union[StageOverride, _Mapping]]] = ..., like_document_ids: _Optional[_Iterable[str]] = ..., min_sequence: _Optional[int] = ...) -> None: ...
 
 class StreamSearchResponse(_message.Message):
     __slots__ = ("hits_revised", "stage_completed", "answer_delta", "completed")
@@ -291,7 +301,7 @@ class AnswerDelta(_message.Message):
     def __init__(self, text: _Optional[str] = ..., citations: _Optional[_Iterable[_Union[_passage_pb2.Citation, _Mapping]]] = ...) -> None: ...
 
 class Completed(_message.Message):
-    __slots__ = ("finish_reason", "stage_reports", "unreachable", "usage", "pipeline", "revision", "budget_basis", "next_page_token", "facets", "suggested_query")
+    __slots__ = ("finish_reason", "stage_reports", "unreachable", "usage", "pipeline", "revision", "budget_basis", "next_page_token", "facets", "suggested_query", "index_progress")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_REPORTS_FIELD_NUMBER: _ClassVar[int]
     UNREACHABLE_FIELD_NUMBER: _ClassVar[int]
@@ -302,6 +312,7 @@ class Completed(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     FACETS_FIELD_NUMBER: _ClassVar[int]
     SUGGESTED_QUERY_FIELD_NUMBER: _ClassVar[int]
+    INDEX_PROGRESS_FIELD_NUMBER: _ClassVar[int]
     finish_reason: _passage_pb2.FinishReason
     stage_reports: _containers.RepeatedCompositeFieldContainer[_passage_pb2.StageReport]
     unreachable: _containers.RepeatedScalarFieldContainer[str]
@@ -312,7 +323,18 @@ class Completed(_message.Message):
     next_page_token: str
     facets: _containers.RepeatedCompositeFieldContainer[Facet]
     suggested_query: str
-    def __init__(self, finish_reason: _Optional[_Union[_passage_pb2.FinishReason, str]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., revision: _Optional[int] = ..., budget_basis: _Optional[_Union[BudgetBasis, str]] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ...) -> None: ...
+    index_progress: _containers.RepeatedCompositeFieldContainer[IndexProgress]
+    def __init__(self, finish_reason: _Optional[_Union[_passage_pb2.FinishReason, str]] = ..., stage_reports: _Optional[_Iterable[_Union[_passage_pb2.StageReport, _Mapping]]] = ..., unreachable: _Optional[_Iterable[str]] = ..., usage: _Optional[_Union[_passage_pb2.Usage, _Mapping]] = ..., pipeline: _Optional[str] = ..., revision: _Optional[int] = ..., budget_basis: _Optional[_Union[BudgetBasis, str]] = ..., next_page_token: _Optional[str] = ..., facets: _Optional[_Iterable[_Union[Facet, _Mapping]]] = ..., suggested_query: _Optional[str] = ..., index_progress: _Optional[_Iterable[_Union[IndexProgress, _Mapping]]] = ...) -> None: ...
+
+class IndexProgress(_message.Message):
+    __slots__ = ("stage", "applied_sequence", "lag_count")
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    APPLIED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAG_COUNT_FIELD_NUMBER: _ClassVar[int]
+    stage: str
+    applied_sequence: int
+    lag_count: int
+    def __init__(self, stage: _Optional[str] = ..., applied_sequence: _Optional[int] = ..., lag_count: _Optional[int] = ...) -> None: ...
 
 class ScoreThreshold(_message.Message):
     __slots__ = ("score_kind", "min_score")

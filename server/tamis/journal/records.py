@@ -1,0 +1,62 @@
+"""What goes into the journal and comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias, Union
+
+from tamis.model import Change, Document, Passage
+
+__all__ = ["Changes", "Collection", "Delete", "Mutation", "Upsert", "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
+
+    `language` is an ISO 639-1 code, empty when none was given.
+    """
+
+    id: str
+    incarnation: str
+    create_time: datetime
+    last_sequence: int = 0
+    document_count: int = 0
+    passage_count: int = 0
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Write a document, split into passages, in place of any older version."""
+
+    document: Document
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a document, if it is there."""
+
+    document_id: str
+
+
+Mutation: TypeAlias = Union[Upsert, Delete]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write changed. `sequence` is the one to wait for: the newest version of anything in the batch."""
+
+    sequence: int
+    written_count: int
+    unchanged_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes in order, superseded ones left out; nothing up to `upto` is missing otherwise."""
+
+    changes: tuple[Change, ...]
+    upto: int
