@@ -14,13 +14,13 @@ import structlog
 
 from tamis.chunking import Chunker
 from tamis.component import Component
-from tamis.config import Config
+from tamis.config import Config, JournalConfig
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
 from tamis.indexes import Indexes, IndexState
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Collection, Delete, Journal, Upsert, Written
+from tamis.journal import Collection, Delete, Journal, PostgresAddress, Upsert, Written
 from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
@@ -61,7 +61,7 @@ class Tamis:
         """Opens journal, stages and indexes; on return requests can be served. Raises `ConfigurationError`."""
         directory = self.config.server.data_directory
         try:
-            self._journal = await Journal.open(directory / "journal.sqlite")
+            self._journal = await Journal.open(_journal_address(self.config.journal) or directory / "journal.sqlite")
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
         self._indexes = Indexes(self._journal, self.components, directory / "indexes")
@@ -228,6 +228,12 @@ class Tamis:
         while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
             found.extend(page)
         return found
+
+
+def _journal_address(config: JournalConfig) -> PostgresAddress | None:
+    if config.url is None:
+        return None
+    return PostgresAddress(config.url.get_secret_value(), config.namespace, config.password_file)
 
 
 def _chunker(config: Config, components: Mapping[str, Component]) -> Chunker:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unavailable
 
-__all__ = ["Database", "Rows", "SqliteDatabase"]
+__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase"]
+
+
+class Interrupted(Unavailable):
+    """The transaction is undone, surely, and not for what was in it: the same work may begin again."""
 
 
 class Rows(Protocol):
@@ -33,7 +37,13 @@ class Rows(Protocol):
 
 
 class Database(ABC):
-    """Statements are written in the SQL that SQLite and PostgreSQL share, with `?` for values. Not thread-safe."""
+    """Statements are written in the SQL that SQLite and PostgreSQL share, with `?` for values. Not thread-safe.
+
+    Where the database is a server, every method may raise `Unavailable`, and `Interrupted` before a `commit`.
+    """
+
+    clock: ClassVar[str]
+    """An expression for the seconds since 1970 by the database's own clock."""
 
     @abstractmethod
     def execute(self, statement: str, values: Sequence[object] = ()) -> Rows:
@@ -44,12 +54,15 @@ class Database(ABC):
         """Runs one statement for each row."""
 
     @abstractmethod
-    def begin(self) -> None:
-        """Opens a transaction that writes."""
+    def begin(self, *, read_only: bool = False) -> None:
+        """Opens a transaction that writes; one that only reads sees everything as it was at one moment."""
 
     @abstractmethod
     def commit(self) -> None:
-        """On return everything since `begin` survives a crash of process and machine."""
+        """On return everything since `begin` survives a crash of process and machine.
+
+        Raises `Unavailable` when that cannot be told: it may or may not be so.
+        """
 
     @abstractmethod
     def rollback(self) -> None:
@@ -59,6 +72,9 @@ class Database(ABC):
     def migrate(self, migrations: Sequence[tuple[int, str]]) -> None:
         """Takes the steps that the tables lack, each whole or not. Raises `ConfigurationError` for newer tables."""
 
+    def announce(self, topics: Iterable[str]) -> None:
+        """Tells the other processes on this database that something was committed. Never fails; may be lost."""
+
     @abstractmethod
     def close(self) -> None:
         """Closes the connection."""
@@ -66,6 +82,8 @@ class Database(ABC):
 
 class SqliteDatabase(Database):
     """A file in WAL mode; commits flush it to disk."""
+
+    clock = "(julianday('now') - 2440587.5) * 86400.0"
 
     def __init__(self, path: Path) -> None:
         """Opens or creates the file."""
@@ -81,8 +99,8 @@ class SqliteDatabase(Database):
     def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         self._db.executemany(statement, rows)
 
-    def begin(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+    def begin(self, *, read_only: bool = False) -> None:
+        self._db.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._db.execute("COMMIT")

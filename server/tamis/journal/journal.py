@@ -7,56 +7,76 @@ import fcntl
 import os
 import sqlite3
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal.database import Database, SqliteDatabase
+from tamis.journal.address import PostgresAddress
+from tamis.journal.database import Database, Interrupted, SqliteDatabase
 from tamis.journal.records import Changes, Collection, Mutation, Written
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
-__all__ = ["Journal"]
+if TYPE_CHECKING:
+    from tamis.journal.notifications import Notifications
+
+__all__ = ["CATALOG", "Journal"]
 
 T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
 _MOST_WAITING = 1_024
+_MOST_ATTEMPTS = 4
+CATALOG = ""
+"""The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     work: Callable[[Store], Any]
     outcome: Future[Any]
-    collection: str = ""
+    collection: str | None
 
 
 class Journal:
-    """Collections and their changes in one SQLite file. Usable from any event loop.
+    """Collections and their changes in a database. Usable from any event loop.
 
     Writes that wait at the same time are committed together, with one flush to disk, and acknowledged after it; one
-    that fails does not fail its neighbours. Reads have a connection and a thread of their own and never wait for a
-    commit. One process at a time has a journal open.
+    that fails does not fail its neighbours. Reads have a connection and a thread of their own, see the journal as it
+    was at one moment, and never wait for a commit. One process at a time has a journal in SQLite open; one in
+    PostgreSQL is shared by any number.
     """
 
-    def __init__(self, connect: Callable[[], Database], lock: int) -> None:
+    def __init__(self, connect: Callable[[], Database], lock: int | None) -> None:
         """Use `open`."""
         self._lock = lock
+        self._name = uuid.uuid4().hex
+        self._writer, self._reader = Store(connect()), Store(connect())
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
-        self._writer, self._reader = Store(connect()), Store(connect())
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
+        self._notifications: Notifications | None = None
 
     @classmethod
-    async def open(cls, path: Path) -> Journal:
-        """Opens or creates the journal. Raises `ConfigurationError` when another process has it, or cannot be used."""
+    async def open(cls, where: Path | PostgresAddress) -> Journal:
+        """Opens or creates the journal.
+
+        Raises `ConfigurationError` when it cannot be used: a file that another process has, a database that is away.
+        """
+        if isinstance(where, PostgresAddress):
+            return await asyncio.get_running_loop().run_in_executor(None, cls._open_shared, where)
+        return cls._open_file(where)
+
+    @classmethod
+    def _open_file(cls, path: Path) -> Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -64,7 +84,11 @@ class Journal:
             return cls(lambda: SqliteDatabase(path), lock)
         except BlockingIOError:
             os.close(lock)
-            raise ConfigurationError("another process has this journal open", path=str(path)) from None
+            message = (
+                f"another process has the journal in {path.parent} open; give each server a data_directory of its own, "
+                "and servers that are to share their documents a PostgreSQL database: [journal] url"
+            )
+            raise ConfigurationError(message, path=str(path)) from None
         except sqlite3.Error as error:
             os.close(lock)
             raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(path)) from error
@@ -72,12 +96,30 @@ class Journal:
             os.close(lock)
             raise
 
+    @classmethod
+    def _open_shared(cls, address: PostgresAddress) -> Journal:
+        journal = None
+        try:
+            journal = cls(address.connect, None)
+            journal._notifications = address.listen(journal._name, journal._told)
+            return journal
+        except BaseException as error:
+            if journal is not None:
+                journal._close()
+            if isinstance(error, Unavailable):
+                raise ConfigurationError(f"[journal] {error.message}") from error
+            raise
+
     async def close(self) -> None:
         """Finishes what was begun, then closes. Nothing may be called afterwards."""
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def listen(self, collection: str, listener: Callable[[], None]) -> Callable[[], None]:
-        """Has `listener` called, on the writer's thread, after each commit to a collection. Returns how to stop it."""
+        """Has `listener` called, on a thread of the journal, after each commit to a collection, by this server or
+        another; perhaps without one, too. `CATALOG` stands for changes of the collections themselves.
+
+        Returns how to stop it.
+        """
         self._listeners.setdefault(collection, set()).add(listener)
         return lambda: self._listeners.get(collection, set()).discard(listener)
 
@@ -121,9 +163,19 @@ class Journal:
         return await self._read(lambda store: store.changes(collection, after, limit, byte_limit))
 
     async def _read(self, work: Callable[[Store], T]) -> T:
-        return await asyncio.wrap_future(self._reads.submit(work, self._reader))
+        return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
 
-    async def _write(self, work: Callable[[Store], T], collection: str = "") -> T:
+    def _read_now(self, work: Callable[[Store], T]) -> T:
+        try:
+            return self._reader.read(work)
+        except Interrupted:
+            return self._reader.read(work)
+
+    async def _write(self, work: Callable[[Store], T], collection: str | None = CATALOG) -> T:
+        """Does `work` in a transaction, once or, when that is undone, again; wakes who listens to `collection`.
+
+        None is for what nobody listens to.
+        """
         outcome: Future[T] = Future()
         with self._guard:
             if len(self._waiting) >= _MOST_WAITING:
@@ -139,31 +191,59 @@ class Journal:
             self._waiting.clear()
         if not group:
             return
-        try:
-            self._writer.begin()
-            outcomes = [_attempt(self._writer, each.work) for each in group]
-            self._writer.commit()
-        except Exception as error:
-            self._writer.rollback()
-            _LOG.exception("journal commit failed")
-            failure = Unavailable("the journal cannot be written")
-            failure.__cause__ = error
-            outcomes = [failure] * len(group)
-        for each, outcome in zip(group, outcomes, strict=True):
+        # Servers that write to several collections at once lock them in one order, and so do not lock each other out.
+        group.sort(key=lambda each: each.collection or "")
+        for each, outcome in zip(group, self._outcomes(group), strict=True):
             if isinstance(outcome, BaseException):
                 each.outcome.set_exception(outcome)
             else:
                 each.outcome.set_result(outcome)
-        for collection in {each.collection for each in group}:
-            for listener in list(self._listeners.get(collection, ())):
-                listener()
+        topics = {each.collection for each in group if each.collection is not None}
+        for topic in topics:
+            self._told(topic)
+        self._writer.announce([f"{self._name} {topic}" for topic in topics])
+
+    def _outcomes(self, group: Sequence[_Waiting]) -> list[Any]:
+        try:
+            return self._committed(group)
+        except Exception as error:
+            self._writer.rollback()
+            if isinstance(error, TamisError):
+                _LOG.warning("journal commit failed", reason=error.message)
+            else:
+                _LOG.exception("journal commit failed")
+            failure = Unavailable("the journal cannot be written")
+            failure.__cause__ = error
+            return [failure] * len(group)
+
+    def _committed(self, group: Sequence[_Waiting]) -> list[Any]:
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
+            try:
+                self._writer.begin()
+                outcomes = [_attempt(self._writer, each.work) for each in group]
+                self._writer.commit()
+                return outcomes
+            except Interrupted:
+                self._writer.rollback()
+                if attempt == _MOST_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _told(self, topic: str | None) -> None:
+        """None stands for every topic."""
+        sets = list(self._listeners.values()) if topic is None else [self._listeners.get(topic, set())]
+        for listener in [each for listeners in sets for each in list(listeners)]:
+            listener()
 
     def _close(self) -> None:
+        if self._notifications is not None:
+            self._notifications.close()
         self._writes.shutdown(wait=True)
         self._reads.shutdown(wait=True)
         self._writer.close()
         self._reader.close()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
 
 def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:
@@ -171,6 +251,8 @@ def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:
     store.savepoint()
     try:
         result = work(store)
+    except Interrupted:
+        raise
     except TamisError as error:
         store.undo()
         return error

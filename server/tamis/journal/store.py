@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from tamis.errors import AlreadyExists, NotFound
 from tamis.journal.database import Database
@@ -17,6 +17,8 @@ from tamis.journal.schema import MIGRATIONS
 from tamis.model import Change, Document, Locator, Passage, Span
 
 __all__ = ["Store"]
+
+T = TypeVar("T")
 
 _PASSAGE_COLUMNS = (
     'p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p."end", d.metadata, p.heading_path, '
@@ -48,6 +50,18 @@ class Store:
         """Undoes everything since `begin`."""
         self._db.rollback()
 
+    def read(self, work: Callable[[Store], T]) -> T:
+        """Does `work` on the journal as it is at one moment."""
+        self._db.begin(read_only=True)
+        try:
+            return work(self)
+        finally:
+            self._db.rollback()
+
+    def announce(self, topics: Sequence[str]) -> None:
+        """Tells other servers of the same journal what was committed to."""
+        self._db.announce(topics)
+
     def savepoint(self) -> None:
         """Marks the place that `undo` goes back to."""
         self._db.execute("SAVEPOINT mutation")
@@ -75,7 +89,8 @@ class Store:
 
     def delete_collection(self, id: str) -> None:
         """Removes a collection and everything in it. Raises `NotFound`."""
-        self._db.execute("DELETE FROM collections WHERE key = ?", (self._key(id),))
+        if not self._db.execute("DELETE FROM collections WHERE id = ?", (id,)).rowcount:
+            raise self._missing(id)
 
     def collection(self, id: str) -> Collection:
         """Raises `NotFound`."""
@@ -87,8 +102,7 @@ class Store:
 
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
         """Applies mutations in order, each with the next sequence; what changes nothing gets none."""
-        key = self._key(id)
-        start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+        key, start = self._locked(id)
         sequence, newest, unchanged = start, 0, 0
         for mutation in mutations:
             known = self._mutate(key, sequence + 1, mutation)
@@ -211,14 +225,27 @@ class Store:
         )
         return tuple(_passage(row) for row in rows)
 
+    def _locked(self, id: str) -> tuple[int, int]:
+        """Key and last sequence of a collection that no other server writes to until the transaction ends, so that
+        sequences become visible in order and without gaps."""
+        lock = "UPDATE collections SET last_sequence = last_sequence WHERE id = ? RETURNING key, last_sequence"
+        found = self._db.execute(lock, (id,)).fetchall()
+        if not found:
+            raise self._missing(id)
+        key, last_sequence = found[0]
+        return key, last_sequence
+
     def _key(self, id: str) -> int:
         return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
 
     def _found(self, id: str) -> str:
         if self._db.execute("SELECT 1 FROM collections WHERE id = ?", (id,)).fetchone() is None:
-            known = [row[0] for row in self._db.execute("SELECT id FROM collections ORDER BY id LIMIT 20")]
-            raise NotFound("collection", id, available=known, field="collection")
+            raise self._missing(id)
         return id
+
+    def _missing(self, id: str) -> NotFound:
+        known = [row[0] for row in self._db.execute("SELECT id FROM collections ORDER BY id LIMIT 20")]
+        return NotFound("collection", id, available=known, field="collection")
 
     def _collections(self, where: str, *values: object) -> list[Collection]:
         rows = self._db.execute(
