@@ -216,6 +216,6 @@ async def test_generations_of_an_older_tamis_take_over_the_chunker_that_is_confi
     await journal.create_collection("old", recipe=Recipe(chunker_digest=None))
     await journal.create_collection("new", recipe=Recipe("named", "settings"))
     for _ in range(2):
-        await journal.adopt_generations("short", "digest")
+        await journal.adopt_generations(Recipe("short", "digest"))
     assert (await journal.collection("old")).generation(1).recipe == Recipe("short", "digest")
     assert (await journal.collection("new")).generation(1).recipe == Recipe("named", "settings")

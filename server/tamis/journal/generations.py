@@ -92,10 +92,10 @@ def insert(db: Database, key: int, number: int, recipe: Recipe, split: int, *, i
     )
 
 
-def adopt(db: Database, chunker: str, digest: str) -> None:
+def adopt(db: Database, recipe: Recipe) -> None:
     """Says what divided the generations of which that is not known, as an older Tamis wrote nothing down."""
     statement = "UPDATE generations SET chunker = ?, chunker_digest = ? WHERE chunker_digest IS NULL"
-    db.execute(statement, (chunker, digest))
+    db.execute(statement, (recipe.chunker, recipe.chunker_digest))
 
 
 def divide(db: Database, key: int, number: int, portion: Portion, divisions: Mapping[str, Sequence[Passage]]) -> None:

@@ -125,9 +125,9 @@ class Journal:
         """What happened after a sequence, for followers, with the passages of a split."""
         return await self._read(lambda store: store.changes(collection, after, limit, byte_limit, split))
 
-    async def adopt_generations(self, chunker: str, digest: str) -> None:
-        """Says what divided the generations that an older Tamis made, which wrote down no chunker."""
-        await self._write(lambda store: generations.adopt(store.database, chunker, digest))
+    async def adopt_generations(self, recipe: Recipe) -> None:
+        """Takes it that the chunker of `recipe` divided those generations of which an older Tamis wrote down none."""
+        await self._write(lambda store: generations.adopt(store.database, recipe))
 
     async def add_generation(self, collection: str, recipe: Recipe) -> int:
         """Begins a generation and returns its number. Raises `NotFound`, `FailedPrecondition`."""
