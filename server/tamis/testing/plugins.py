@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
@@ -125,8 +125,9 @@ class _Misbehaving:
 class MemoryIndex:
     """Implements `tamis.stage.Index` in memory: after a restart the journal fills it again."""
 
-    def __init__(self, *, until_the_gate_opens: bool = False) -> None:
+    def __init__(self, closed: Callable[[MemoryIndex], None], *, until_the_gate_opens: bool = False) -> None:
         self.passages: dict[str, Passage] = {}
+        self._closed = closed
         self._upto = 0
         self._refuses = until_the_gate_opens
 
@@ -149,9 +150,10 @@ class MemoryIndex:
             yield each.id, each.document_version
 
     async def close(self) -> None:
-        """Nothing to release."""
+        self._closed(self)
 
     async def drop(self) -> None:
+        self._closed(self)
         self.passages.clear()
 
 
@@ -163,19 +165,18 @@ class MemoryRetriever(_Misbehaving, Retriever):
 
     def __init__(self, settings: FakeSettings) -> None:
         super().__init__(settings)
-        self._indexes: dict[str, MemoryIndex] = {}
+        self._indexes: dict[tuple[str, int], MemoryIndex] = {}
 
     async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         refuses = self.settings.behaviour == "cannot_index"
-        self._indexes[collection] = MemoryIndex(until_the_gate_opens=refuses)
-        return self._indexes[collection]
+        index = MemoryIndex(self._forget, until_the_gate_opens=refuses)
+        self._indexes[collection, generation] = index
+        return index
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
         await self._begin()
         await self._work(call)
-        if query.collection not in self._indexes:
-            raise NotFound("collection", query.collection)
-        passages = self._indexes[query.collection].passages.values()
+        passages = self._passages(query)
         scored = [(_overlap(query.text, each), each) for each in passages]
         found = sorted(((score, each) for score, each in scored if score), key=lambda pair: (-pair[0], pair[1].id))
         candidates = [Candidate(each.id, each.document_version, score, ScoreKind.BM25) for score, each in found]
@@ -187,6 +188,15 @@ class MemoryRetriever(_Misbehaving, Retriever):
             case "nan":
                 candidates.append(Candidate("nobody#0", 1, math.nan, ScoreKind.BM25))
         return candidates[:limit]
+
+    def _passages(self, query: Query) -> Sequence[Passage]:
+        index = self._indexes.get((query.collection, query.generation))
+        if index is None:
+            raise NotFound("collection", query.collection)
+        return [*index.passages.values()]
+
+    def _forget(self, closed: MemoryIndex) -> None:
+        self._indexes = {key: index for key, index in self._indexes.items() if index is not closed}
 
 
 class UnfilteredRetriever(MemoryRetriever):
@@ -216,7 +226,7 @@ class SpellingRetriever(MemoryRetriever):
             return None  # type: ignore[return-value]
         if self.settings.spelling == "lone_surrogate":
             return "\ud800"
-        passages = self._indexes[query.collection].passages.values()
+        passages = self._passages(query)
         known = sorted(set[str]().union(*(_words(each.full_text) for each in passages)))
         asked = query.text.split()
         near = [word if word in known else next(iter(get_close_matches(word, known, 1)), word) for word in asked]
