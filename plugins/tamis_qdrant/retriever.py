@@ -54,8 +54,8 @@ class QdrantRetriever(Retriever, SharesIndex):
         self._key = _key(settings)
         self._vectors = DenseVectors(settings.vector, settings.embedder)
         self._shared: dict[object, NamedVectors] = {self: self._vectors}
-        self._embedded: dict[str, EmbeddedIndex] = {}
-        self._on_server: dict[str, ServerIndex] = {}
+        self._embedded: dict[tuple[str, int], EmbeddedIndex] = {}
+        self._on_server: dict[tuple[str, int], ServerIndex] = {}
         self._leftovers: dict[str, asyncio.Task[None]] = {}
         self._connection: Connection | None = None
         self._work = ThreadPoolExecutor(1, thread_name_prefix="qdrant-work")
@@ -95,14 +95,16 @@ class QdrantRetriever(Retriever, SharesIndex):
 
     async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         """On a server that is away the index opens all the same, and is made or checked once it is back."""
+        key = (collection, generation)
         if self._connection is None:
-            self._embedded[collection] = await self._open_embedded(directory)
-            return self._embedded[collection]
-        self._on_server[collection] = await self._open_on_server(self._connection, collection, directory, language)
-        return self._on_server[collection]
+            self._embedded[key] = await self._open_embedded(directory)
+            return self._embedded[key]
+        name = collection_name(self._settings.prefix, collection, generation, directory)
+        self._on_server[key] = await self._open_on_server(self._connection, name, language)
+        return self._on_server[key]
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
-        index = self._embedded.get(query.collection)
+        index = self._embedded.get((query.collection, query.generation))
         if index is None:
             return await self.search(self, query, limit=limit, call=call)
         (vector,) = await self._embedder.embed([query.text], kind=TextKind.QUERY, call=call)
@@ -111,9 +113,9 @@ class QdrantRetriever(Retriever, SharesIndex):
     async def search(self, stage: object, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
         """What a stage finds by the vectors it shares. Goes to the server in one request with those of its companions.
 
-        Raises `NotFound` for a collection that has no index there.
+        Raises `NotFound` for a collection or generation that has no index there.
         """
-        index = self._on_server.get(query.collection)
+        index = self._on_server.get((query.collection, query.generation))
         if index is None:
             raise NotFound("collection", query.collection)
         found = call.companions.components
@@ -130,12 +132,9 @@ class QdrantRetriever(Retriever, SharesIndex):
             closed=self._forget,
         )
 
-    async def _open_on_server(
-        self, connection: Connection, collection: str, directory: Path, language: str
-    ) -> ServerIndex:
+    async def _open_on_server(self, connection: Connection, name: str, language: str) -> ServerIndex:
         from tamis_qdrant.server.index import ServerIndex
 
-        name = collection_name(self._settings.prefix, collection, directory)
         distinct = {each.name: each for each in self._shared.values()}
         vectors = [*distinct.values()]
         if (leftover := self._leftovers.pop(name, None)) is not None:
@@ -162,8 +161,8 @@ class QdrantRetriever(Retriever, SharesIndex):
         self._leftovers[index.name] = asyncio.create_task(delete())
 
     def _forget(self, closed: EmbeddedIndex | ServerIndex) -> None:
-        self._embedded = {name: index for name, index in self._embedded.items() if index is not closed}
-        self._on_server = {name: index for name, index in self._on_server.items() if index is not closed}
+        self._embedded = {key: index for key, index in self._embedded.items() if index is not closed}
+        self._on_server = {key: index for key, index in self._on_server.items() if index is not closed}
 
 
 def _key(settings: QdrantSettings) -> str:

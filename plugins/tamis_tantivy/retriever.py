@@ -44,12 +44,12 @@ class TantivyRetriever(Retriever):
         super().__init__(settings)
         self._settings = settings
         analyzer(settings.language)  # refuses an unknown language at start
-        self._indexes: dict[str, TantivyIndex] = {}
+        self._indexes: dict[tuple[str, int], TantivyIndex] = {}
         self._reading = ThreadPoolExecutor(2, thread_name_prefix="tantivy-read")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="tantivy-write")
 
     async def close(self) -> None:
-        for index in self._indexes.values():
+        for index in tuple(self._indexes.values()):
             await index.close()
         self._reading.shutdown(wait=False, cancel_futures=True)
         self._writing.shutdown(wait=True)
@@ -63,11 +63,11 @@ class TantivyRetriever(Retriever):
             writing=self._writing,
             closed=self._forget,
         )
-        self._indexes[collection] = index
+        self._indexes[collection, generation] = index
         return index
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
-        index = self._index(query.collection)
+        index = self._index(query)
         call.check()
         title_boost = call.options.get("title_boost", self._settings.title_boost)
         snippet_length = call.options.get("snippet_length", self._settings.snippet_length)
@@ -80,15 +80,15 @@ class TantivyRetriever(Retriever):
         )
 
     async def suggest(self, query: Query, *, call: Call) -> str:
-        index = self._index(query.collection)
+        index = self._index(query)
         call.check()
         return await index.suggest(query.text, check=call.check)
 
-    def _index(self, collection: str) -> TantivyIndex:
-        index = self._indexes.get(collection)
+    def _index(self, query: Query) -> TantivyIndex:
+        index = self._indexes.get((query.collection, query.generation))
         if index is None:
-            raise NotFound("collection", collection)
+            raise NotFound("collection", query.collection)
         return index
 
     def _forget(self, closed: TantivyIndex) -> None:
-        self._indexes = {name: index for name, index in self._indexes.items() if index is not closed}
+        self._indexes = {key: index for key, index in self._indexes.items() if index is not closed}

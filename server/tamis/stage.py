@@ -36,7 +36,7 @@ class Retriever(Component):
         """At most `limit` distinct candidates, best first, all of the declared kind of score.
 
         Every passage that satisfies `query.filter` may be returned; one that does not may be, too: the server checks
-        again. Raises `NotFound` for a collection it has no index of.
+        again. Raises `NotFound` for a collection, or a generation of it, that it has no open index of.
         """
 
 

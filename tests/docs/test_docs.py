@@ -63,9 +63,9 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
 
 def test_the_quickstart_lists_every_reason() -> None:
     reasons = {each.reason for each in vars(errors).values() if isinstance(each, type) and hasattr(each, "reason")}
-    never_told = {each.reason for each in (errors.ConfigurationError, errors.Aborted, errors.Superseded, errors.Unusable)}
+    untold = (errors.ConfigurationError, errors.Aborted, errors.Superseded, errors.Unusable)
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/quickstart.md").read_text(), re.MULTILINE))
-    assert listed == reasons - never_told
+    assert listed == reasons - {each.reason for each in untold}
 
 
 async def test_the_plugin_in_the_documentation_reranks() -> None:

@@ -221,6 +221,7 @@ async def test_writes_that_wait_together_are_committed_together(journal: Journal
     assert commits == ["docs"]
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Journal) -> None:
     release = await _held(journal)
     mutations = [_upsert(Document("a", "x"))]

@@ -102,12 +102,23 @@ def test_nothing_of_the_settings_shows_the_key() -> None:
 
 
 def test_collections_are_named_by_prefix_collection_incarnation_and_stage() -> None:
-    first = collection_name("tamis-", "docs", Path("indexes/1f3a/dense"))
+    first = collection_name("tamis-", "docs", 1, Path("indexes/1f3a/dense"))
     assert first == "tamis-docs-1f3a-dense"
-    odd = collection_name("tamis-", "docs", Path("indexes/a b/é"))
+    odd = collection_name("tamis-", "docs", 1, Path("indexes/a b/é"))
     assert odd.startswith("tamis-")
     assert odd.isascii()
-    assert len(collection_name("", "d" * 63, Path("i" * 150) / "s")) <= 200
+    assert len(collection_name("", "d" * 63, 1, Path("i" * 150) / "s")) <= 200
+
+
+def test_every_generation_of_a_collection_has_a_name_of_its_own_wherever_its_folder_is() -> None:
+    folders = [Path("indexes/1f3a/dense"), Path("indexes/1f3a/2/dense"), Path("indexes/1f3a/dense/2")]
+    names = [collection_name("tamis-", "docs", generation, each) for each in folders for generation in (1, 2, 3)]
+    assert len({*names}) == len(names)
+    again = [
+        collection_name("tamis-", "docs", 2, Path(*("9e0b" if part == "1f3a" else part for part in each.parts)))
+        for each in folders
+    ]
+    assert not {*again} & {*names}
 
 
 async def test_the_embedded_engine_refuses_further_vectors_at_the_start() -> None:

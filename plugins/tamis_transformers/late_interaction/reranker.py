@@ -54,7 +54,7 @@ class LateInteractionReranker(PointwiseReranker):
         self._embedder, self._store = embedder, settings.store
         self._compression = _COMPRESSIONS[settings.store]
         self._cache: LRUCache[bytes, Rows] = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
-        self._indexes: dict[str, TokenIndex] = {}
+        self._indexes: dict[tuple[str, int], TokenIndex] = {}
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="tamis-max-sim")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="tamis-token-store")
 
@@ -80,7 +80,7 @@ class LateInteractionReranker(PointwiseReranker):
             writing=self._writing,
             closed=self._forget,
         )
-        self._indexes[collection] = index
+        self._indexes[collection, generation] = index
         return index
 
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
@@ -93,7 +93,7 @@ class LateInteractionReranker(PointwiseReranker):
             call.check()
             some = range(start, min(start + _AT_ONCE, len(passages)))
             wanted = {index: (passages[index].id, hashes[index]) for index in some}
-            scores = await self._known_scores(asked, query.collection, wanted)
+            scores = await self._known_scores(asked, query, wanted)
             missing.extend(index for index in some if index not in scores)
             for index, score in scores.items():
                 call.usage.cache_hit_count += 1
@@ -107,10 +107,10 @@ class LateInteractionReranker(PointwiseReranker):
                 yield index, score
 
     async def _known_scores(
-        self, asked: Float32Array, collection: str, wanted: Mapping[int, tuple[str, bytes]]
+        self, asked: Float32Array, query: Query, wanted: Mapping[int, tuple[str, bytes]]
     ) -> dict[int, float]:
         """Of the passages that are stored or in the cache."""
-        index = self._indexes.get(collection)
+        index = self._indexes.get((query.collection, query.generation))
         cached = {place: rows for place, (_, key) in wanted.items() if (rows := self._cache.get(key)) is not None}
 
         def work() -> dict[int, float]:
@@ -149,4 +149,4 @@ class LateInteractionReranker(PointwiseReranker):
                 yield place, vectors
 
     def _forget(self, index: TokenIndex) -> None:
-        self._indexes = {name: each for name, each in self._indexes.items() if each is not index}
+        self._indexes = {key: each for key, each in self._indexes.items() if each is not index}

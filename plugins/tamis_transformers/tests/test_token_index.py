@@ -67,14 +67,21 @@ async def filled(directory: Path, *texts: str) -> AsyncIterator[tuple[Any, Count
 
 
 async def ranked(
-    stage: Any, passages: Sequence[Passage], call: Call | None = None, name: str = "docs"
+    stage: Any, passages: Sequence[Passage], call: Call | None = None, name: str = "docs", generation: int = 1
 ) -> Sequence[float | None]:
-    stream = stage.rerank(Query(TEXTS[0], name), passages, top_n=10, call=call or Call())
+    stream = stage.rerank(Query(TEXTS[0], name, generation=generation), passages, top_n=10, call=call or Call())
     async with aclosing(stream) as rerankings:
         scores: Sequence[float | None] = ()
         async for each in rerankings:
             scores = each.scores
         return scores
+
+
+async def encoded(stage: Any, generation: int) -> int:
+    """How many passages a generation's store does not have."""
+    stage.settings.embedder.encoded.clear()
+    await ranked(stage, passages(*TEXTS), generation=generation)
+    return len(stage.settings.embedder.encoded)
 
 
 def passages(*texts: str) -> list[Passage]:
@@ -213,19 +220,23 @@ async def test_another_model_is_refused_and_told_what_to_do(tmp_path: Path) -> N
             await other.open_index("docs", 1, directory=tmp_path)
 
 
-async def test_a_dropped_store_is_gone_and_an_older_one_does_not_take_the_newer_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["close", "drop"])
+async def test_each_generation_has_a_store_of_its_own_and_does_not_take_the_other_along(
+    tmp_path: Path, end: str
+) -> None:
     async with opened(reranker()) as stage:
         older = await stage.open_index("docs", 1, directory=tmp_path / "1")
         newer = await stage.open_index("docs", 2, directory=tmp_path / "2")
+        await Collection(stage, "docs", older).write(TEXTS[0])
         await Collection(stage, "docs", newer).write(*TEXTS)
-        await older.drop()
-        assert not (tmp_path / "1").exists()
-        stage.settings.embedder.encoded.clear()
-        await ranked(stage, passages(*TEXTS))
-        assert stage.settings.embedder.encoded == []
-        await newer.drop()
-        await ranked(stage, passages(TEXTS[0]))
-        assert len(stage.settings.embedder.encoded) == 1
+        assert await encoded(stage, 1) == len(TEXTS) - 1
+        assert await encoded(stage, 2) == 0
+        await getattr(older, end)()
+        assert (tmp_path / "1").exists() == (end == "close")
+        assert await encoded(stage, 1) == len(TEXTS)
+        assert await encoded(stage, 2) == 0
+        await getattr(newer, end)()
+        assert await encoded(stage, 2) == len(TEXTS)
 
 
 async def test_the_store_takes_a_byte_a_dimension(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from tamis.journal.address import PostgresAddress
 from tamis.journal.follower import Follower, FollowerStatus
+from tamis.journal.generations import SplitsChanged
 from tamis.journal.journal import CATALOG, Journal
-from tamis.journal.records import Changes, Collection, Delete, Mutation, Upsert, Written
+from tamis.journal.records import Changes, Collection, Delete, Generation, Mutation, Portion, Recipe, Upsert, Written
 
 __all__ = [
     "CATALOG",
@@ -12,9 +13,13 @@ __all__ = [
     "Delete",
     "Follower",
     "FollowerStatus",
+    "Generation",
     "Journal",
     "Mutation",
+    "Portion",
     "PostgresAddress",
+    "Recipe",
+    "SplitsChanged",
     "Upsert",
     "Written",
 ]

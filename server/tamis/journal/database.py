@@ -45,6 +45,12 @@ class Database(ABC):
     clock: ClassVar[str]
     """An expression for the seconds since 1970 by the database's own clock."""
 
+    lock: ClassVar[str] = ""
+    """What a SELECT ends with that keeps other writers from its rows until the transaction ends."""
+
+    is_shared: ClassVar[bool] = False
+    """Whether other processes may write at the same time."""
+
     @abstractmethod
     def execute(self, statement: str, values: Sequence[object] = ()) -> Rows:
         """Runs one statement; outside of `begin` and `commit` it is a transaction of its own."""

@@ -54,6 +54,8 @@ class PostgresDatabase(Database):
     """
 
     clock = "EXTRACT(EPOCH FROM clock_timestamp())::DOUBLE PRECISION"
+    lock = " FOR UPDATE"
+    is_shared = True
 
     def __init__(self, address: PostgresAddress) -> None:
         """Connects. Raises `Unavailable`, or `ConfigurationError` for a database that would lose what it commits."""

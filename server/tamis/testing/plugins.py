@@ -6,7 +6,8 @@ import asyncio
 import math
 import re
 import threading
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
@@ -15,18 +16,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tamis.chunking import Chunker
 from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.errors import NotFound, Overloaded
 from tamis.filters import Operator
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
-from tamis.model import Candidate, Change, Citation, FinishReason, Hit, Passage, Query, ScoreKind, Span
+from tamis.model import Candidate, Change, Citation, Document, FinishReason, Hit, Passage, Query, ScoreKind, Span
 from tamis.stage import Index, PointwiseReranker, Retriever
 
 __all__ = [
     "SECRET",
     "Behaviour",
     "FirstHits",
+    "LineChunker",
     "MemoryRetriever",
     "QuotingGenerator",
     "SpellingRetriever",
@@ -122,11 +125,37 @@ class _Misbehaving:
             await asyncio.sleep(self.settings.seconds)
 
 
+class LineChunkerSettings(FakeSettings):
+    """`behaviour` is `raises` until the gate opens; `seconds` is how long each document takes."""
+
+
+class LineChunker(Chunker):
+    """Makes a passage of each line."""
+
+    Settings = LineChunkerSettings
+    settings: LineChunkerSettings
+
+    def chunk(self, document: Document) -> Sequence[Passage]:
+        trace.entered.set()
+        if self.settings.behaviour == "raises" and not trace.gate.is_set():
+            raise RuntimeError(SECRET)
+        time.sleep(self.settings.seconds)
+        passages, start = list[Passage](), 0
+        for line in document.text.splitlines(keepends=True) or ([""] if document.title else []):
+            text = line.rstrip("\n")
+            if text or not document.text:
+                id, span = f"{document.id}#{len(passages)}", Span(start, start + len(text.encode()))
+                passages.append(Passage(id, document.id, document.version, text, document.title, span=span))
+            start += len(line.encode())
+        return passages
+
+
 class MemoryIndex:
     """Implements `tamis.stage.Index` in memory: after a restart the journal fills it again."""
 
-    def __init__(self, *, until_the_gate_opens: bool = False) -> None:
+    def __init__(self, closed: Callable[[MemoryIndex], None], *, until_the_gate_opens: bool = False) -> None:
         self.passages: dict[str, Passage] = {}
+        self._closed = closed
         self._upto = 0
         self._refuses = until_the_gate_opens
 
@@ -149,9 +178,10 @@ class MemoryIndex:
             yield each.id, each.document_version
 
     async def close(self) -> None:
-        """Nothing to release."""
+        self._closed(self)
 
     async def drop(self) -> None:
+        self._closed(self)
         self.passages.clear()
 
 
@@ -163,19 +193,18 @@ class MemoryRetriever(_Misbehaving, Retriever):
 
     def __init__(self, settings: FakeSettings) -> None:
         super().__init__(settings)
-        self._indexes: dict[str, MemoryIndex] = {}
+        self._indexes: dict[tuple[str, int], MemoryIndex] = {}
 
     async def open_index(self, collection: str, generation: int, *, directory: Path, language: str = "") -> Index:
         refuses = self.settings.behaviour == "cannot_index"
-        self._indexes[collection] = MemoryIndex(until_the_gate_opens=refuses)
-        return self._indexes[collection]
+        index = MemoryIndex(self._forget, until_the_gate_opens=refuses)
+        self._indexes[collection, generation] = index
+        return index
 
     async def retrieve(self, query: Query, *, limit: int, call: Call) -> Sequence[Candidate]:
         await self._begin()
         await self._work(call)
-        if query.collection not in self._indexes:
-            raise NotFound("collection", query.collection)
-        passages = self._indexes[query.collection].passages.values()
+        passages = self._passages(query)
         scored = [(_overlap(query.text, each), each) for each in passages]
         found = sorted(((score, each) for score, each in scored if score), key=lambda pair: (-pair[0], pair[1].id))
         candidates = [Candidate(each.id, each.document_version, score, ScoreKind.BM25) for score, each in found]
@@ -187,6 +216,15 @@ class MemoryRetriever(_Misbehaving, Retriever):
             case "nan":
                 candidates.append(Candidate("nobody#0", 1, math.nan, ScoreKind.BM25))
         return candidates[:limit]
+
+    def _passages(self, query: Query) -> Sequence[Passage]:
+        index = self._indexes.get((query.collection, query.generation))
+        if index is None:
+            raise NotFound("collection", query.collection)
+        return [*index.passages.values()]
+
+    def _forget(self, closed: MemoryIndex) -> None:
+        self._indexes = {key: index for key, index in self._indexes.items() if index is not closed}
 
 
 class UnfilteredRetriever(MemoryRetriever):
@@ -216,7 +254,7 @@ class SpellingRetriever(MemoryRetriever):
             return None  # type: ignore[return-value]
         if self.settings.spelling == "lone_surrogate":
             return "\ud800"
-        passages = self._indexes[query.collection].passages.values()
+        passages = self._passages(query)
         known = sorted(set[str]().union(*(_words(each.full_text) for each in passages)))
         asked = query.text.split()
         near = [word if word in known else next(iter(get_close_matches(word, known, 1)), word) for word in asked]

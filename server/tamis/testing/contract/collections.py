@@ -51,12 +51,13 @@ def hit(passage: Passage, rank: int) -> Hit:
 
 @dataclass(slots=True)
 class Collection:
-    """A collection in one retriever. Passage ids are `document/number`."""
+    """A generation of a collection in one retriever. Passage ids are `document/number`."""
 
     retriever: Retriever
     name: str
     index: Index
     sequence: int = 0
+    generation: int = 1
 
     async def put(self, *documents: tuple[str, Sequence[Passage]]) -> list[Change]:
         """Replaces documents one after the other, in one batch; one without passages is deleted."""
@@ -91,7 +92,8 @@ class Collection:
         self, text: str, *, filter: Filter | None = None, limit: int = 100, call: Call | None = None
     ) -> Sequence[Candidate]:
         """What the retriever finds."""
-        return await self.retriever.retrieve(Query(text, self.name, filter), limit=limit, call=call or Call())
+        query = Query(text, self.name, filter, generation=self.generation)
+        return await self.retriever.retrieve(query, limit=limit, call=call or Call())
 
     async def found(self, text: str, *, filter: Filter | None = None) -> list[str]:
         """The ids of what it finds, best first."""

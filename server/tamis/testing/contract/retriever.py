@@ -173,14 +173,41 @@ class RetrieverContract(ComponentContract):
             assert (await anew.held(), anew.sequence) == ({}, 0)
 
     @on_its_loop
-    async def test_an_older_index_of_a_collection_can_go_while_the_newer_one_answers(self, tmp_path: Path) -> None:
-        older = await self.plugin.open_index("generations", 1, directory=tmp_path / "1")
-        newer = await self.plugin.open_index("generations", 2, directory=tmp_path / "2")
-        collection = Collection(self.plugin, "generations", newer)
-        await collection.write(TEXTS[0])
-        await older.drop()
-        assert await collection.found(TEXTS[0]) == ["0/0"]
-        await newer.close()
+    async def test_each_generation_of_a_collection_answers_from_what_it_holds(self, tmp_path: Path) -> None:
+        older, newer = [await self._generation(number, tmp_path) for number in (1, 2)]
+        await older.put(("a", _passages("a", 1)), ("b", _passages("b", 1)))
+        await newer.put(("b", _passages("b", 2)))
+        assert (set(await older.found("common")), older.sequence) == ({"a/0", "b/0"}, 2)
+        assert (set(await newer.found("common")), newer.sequence) == ({"b/0", "b/1"}, 1)
+        assert (set(await older.held()), set(await newer.held())) == ({"a/0", "b/0"}, {"b/0", "b/1"})
+        assert [await each.index.checkpoint() for each in (older, newer)] == [2, 1]
+        for each in (older, newer):
+            await each.index.drop()
+
+    @pytest.mark.parametrize("going", [1, 2])
+    @pytest.mark.parametrize("end", ["close", "drop"])
+    @on_its_loop
+    async def test_one_generation_goes_and_the_other_answers_on(self, tmp_path: Path, going: int, end: str) -> None:
+        opened = {number: await self._generation(number, tmp_path) for number in (1, 2)}
+        for number, each in opened.items():
+            await each.put((f"of {number}", [passage(f"of {number}", TEXTS[0])]))
+        gone, staying = opened.pop(going), *opened.values()
+        await getattr(gone.index, end)()
+        with pytest.raises(NotFound):
+            await gone.found(TEXTS[0])
+        assert await staying.found(TEXTS[0]) == [f"of {staying.generation}/0"]
+        again = await self._generation(going, tmp_path)
+        assert await again.found(TEXTS[0]) == ([f"of {going}/0"] if end == "close" else [])
+        for each in (again, staying):
+            await each.index.drop()
+
+    @on_its_loop
+    async def test_a_generation_that_is_not_open_is_not_found(self, tmp_path: Path) -> None:
+        async with self.collection(tmp_path / "first") as first:
+            await first.write(TEXTS[0])
+            with pytest.raises(NotFound):
+                await replace(first, generation=2).found(TEXTS[0])
+            assert await first.found(TEXTS[0]) == ["0/0"]
 
     @on_its_loop
     async def test_collections_do_not_mix(self, shared: Collection, tmp_path: Path) -> None:
@@ -247,6 +274,10 @@ class RetrieverContract(ComponentContract):
 
         await asyncio.gather(search(), search(), write())
         assert len(await shared.held()) == len(TEXTS) + 5
+
+    async def _generation(self, number: int, directory: Path) -> Collection:
+        index = await self.plugin.open_index(directory.name, number, directory=directory / str(number))
+        return Collection(self.plugin, directory.name, index, await index.checkpoint(), number)
 
 
 def _passages(id: str, count: int) -> list[Passage]:
