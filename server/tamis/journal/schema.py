@@ -107,7 +107,20 @@ CREATE UNIQUE INDEX passages_by_id ON passages (collection, split, id);
 CREATE INDEX passages_by_document ON passages (collection, document_id, split, ordinal);
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS))
+# A lease outlives its collection, so that the epochs of one that is created anew go on from there.
+_LEASES = """
+CREATE TABLE leases (
+    collection TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    expires REAL NOT NULL,
+    PRIMARY KEY (collection, generation, stage)
+);
+"""
+
+MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS), (5, _LEASES))
 """What leads to each version of the schema from the one before it; never changed once released."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]
