@@ -54,6 +54,11 @@ class Cluster:
     def data(self) -> Path:
         return self._folder / "data"
 
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+        return str(self._folder / ".s.PGSQL.5432")
+
     def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
         """The URL of a database."""
         secret = f":{password}" if password else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sqlite3
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -293,6 +295,7 @@ class Journal:
                 self._writer.rollback()
                 if attempt == _MOST_ATTEMPTS:
                     raise
+                time.sleep(attempt * random.uniform(0.0, 0.05))  # so that two do not get in each other's way again
         raise AssertionError("unreachable")
 
     def _told(self, topic: str | None) -> None:

@@ -23,8 +23,8 @@ def hold(path: Path) -> int:
     except BlockingIOError:
         os.close(lock)
         message = (
-            f"another process uses the data directory {path.parent}; give each server its own, [server] data_directory; "
-            "servers that are to share their documents, a PostgreSQL database, [journal] url"
+            f"another process uses the data directory {path.parent}; give each server its own data_directory, and "
+            "servers that are to share their documents a PostgreSQL database, [journal] url"
         )
         raise ConfigurationError(message, path=str(path)) from None
     except BaseException:
