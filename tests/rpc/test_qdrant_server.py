@@ -349,4 +349,4 @@ async def test_a_server_that_refuses_for_now_is_overloaded(servers: Servers, wir
 
 def _checkpoint(wire: QdrantWire) -> int:
     (collection,) = wire.collections.values()
-    return int(collection.points["0"][0]["checkpoint"])
+    return max(int(payload.get("checkpoint", 0)) for payload, _ in collection.points.values())
