@@ -61,12 +61,9 @@ class ServerCollection:
             state = await self.state(deadline)
         except Missing:
             state = await self._created(deadline)
-        if state is None and await self._fits():  # whoever made it has not finished, or still does
-            state = await self._described(deadline)
-        elif state is None:
-            await self.delete()
-            state = await self._created(deadline)
-        elif state.made_by.get("format", 0) < _FORMAT:
+        if state is None:  # whoever made it has not finished, or still does
+            state = await self._finished(deadline)
+        elif any(each["format"] < _FORMAT for each in state.made_by):
             _LOG.warning("qdrant collection is of an older format; building it again", collection=self.name)
             await self.delete()
             state = await self._created(deadline)
@@ -76,7 +73,7 @@ class ServerCollection:
         """The same. Raises `ConfigurationError` when the vectors are others, `Missing` when nobody can know yet."""
         if state is None:
             raise Missing(f"the Qdrant collection {self.name!r} is not finished")
-        if state.made_by != self._made_by:
+        if any(each != self._made_by for each in state.made_by):
             raise ConfigurationError(
                 f"the vectors in the Qdrant collection {self.name!r} were made by another embedder or with other "
                 "settings; use a new collection, or those of before, or delete it there to have it built again"
@@ -88,7 +85,7 @@ class ServerCollection:
         found: list[api.RetrievedPoint] = []
         offset: api.PointId | None = None
         while True:
-            page = await self._page(("made_by", "origin", "epoch", "checkpoint"), offset, _MARKS, deadline)
+            page = await self._page(("made_by", "origin", "checkpoint"), offset, _MARKS, deadline)
             found += page.result
             if not (page.HasField("next_page_offset") and marks.is_mark(found[-1])):
                 return marks.read(found)
@@ -162,11 +159,14 @@ class ServerCollection:
                 raise error from None
         return await self._described(deadline)
 
-    async def _fits(self) -> bool:
-        """Whether the collection has the vectors that are wanted."""
+    async def _finished(self, deadline: Deadline) -> marks.State | None:
+        """Makes it anew only if its vectors are others than those that are wanted."""
         asked = api.GetCollectionInfoRequest(collection_name=self.name)
         found = (await self._ask(self._connection.collections.Get, asked)).result.config.params
-        return messages.shape(found) == messages.shape(messages.collection(self.name, self._vectors, self._settings))
+        if messages.shape(found) == messages.shape(messages.collection(self.name, self._vectors, self._settings)):
+            return await self._described(deadline)
+        await self.delete()
+        return await self._created(deadline)
 
     async def _described(self, deadline: Deadline) -> marks.State | None:
         """The description comes last: a collection without it is not finished."""

@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from qdrant_client import grpc as api
 
 __all__ = ["State", "checkpoint", "checkpoint_id", "description", "is_mark", "read"]
 
-_DESCRIPTION = api.PointId(num=0)
+_FIRST_ORIGIN = 1 << 62  # origins are numbers from here on, epochs those below
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What the marks of a collection say together.
 
-    `made_by` is what its vectors were made with. `origin` is drawn when a collection is made: a checkpoint that came
-    from another one of the same name does not count. `epoch` is the highest that has a checkpoint here, and
-    `checkpoint` is that one; both 0 for a new collection. `others` are further epochs whose checkpoints are here.
+    `made_by` is what its vectors were made with, as each server says that made the collection: it may be two at once.
+    `origin` is drawn by one of them: a checkpoint that follows from an origin which is not here belongs to a collection
+    of the same name that is gone, and does not count. `epoch` is the highest that has a checkpoint, and `checkpoint` is
+    that one; both 0 for a new collection. `others` are further epochs whose checkpoints are here.
     """
 
-    made_by: Mapping[str, Any]
-    origin: str
+    made_by: tuple[Mapping[str, Any], ...]
+    origin: int
     epoch: int = 0
     checkpoint: int = 0
     others: tuple[int, ...] = ()
 
 
 def description(made_by: Mapping[str, Any]) -> api.PointStruct:
-    """The mark of a new collection. Marks have no vectors, so no search meets them."""
-    values = {"made_by": api.Value(string_value=json.dumps(made_by, sort_keys=True)), "origin": _text(uuid4().hex)}
-    return _mark(_DESCRIPTION, values)
+    """The mark of whoever makes a collection; it overwrites nobody's. Marks have no vectors: no search meets them."""
+    origin = _FIRST_ORIGIN + secrets.randbelow(_FIRST_ORIGIN)
+    return _mark(api.PointId(num=origin), {"made_by": api.Value(string_value=json.dumps(made_by, sort_keys=True))})
 
 
-def checkpoint(origin: str, epoch: int, sequence: int) -> api.PointStruct:
+def checkpoint(origin: int, epoch: int, sequence: int) -> api.PointStruct:
     """The mark of how far an epoch has got. Each epoch has its own, so none ever overwrites another's."""
-    values = {"epoch": _number(epoch), "checkpoint": _number(sequence), "origin": _text(origin)}
+    values = {"checkpoint": api.Value(integer_value=sequence), "origin": api.Value(integer_value=origin)}
     return _mark(checkpoint_id(epoch), values)
 
 
 def checkpoint_id(epoch: int) -> api.PointId:
     """The point that holds an epoch's checkpoint."""
-    return api.PointId(num=epoch + 1)
+    return api.PointId(num=epoch)
 
 
 def is_mark(point: api.RetrievedPoint) -> bool:
@@ -55,28 +56,20 @@ def is_mark(point: api.RetrievedPoint) -> bool:
 
 def read(points: Iterable[api.RetrievedPoint]) -> State | None:
     """What the marks among these points say; None without a description."""
-    payloads: dict[int, Any] = {each.id.num: each.payload for each in points if is_mark(each)}
-    held = payloads.pop(_DESCRIPTION.num, {})
-    if "made_by" not in held:
+    held: dict[int, Any] = {each.id.num: each.payload for each in points if is_mark(each)}
+    made_by = {id: json.loads(each["made_by"].string_value) for id, each in held.items() if "made_by" in each}
+    if not made_by:
         return None
-    made_by, origin = json.loads(held["made_by"].string_value), held["origin"].string_value
+    epochs = {id: each for id, each in held.items() if id not in made_by}
     reached = {
-        each["epoch"].integer_value: each["checkpoint"].integer_value
-        for each in payloads.values()
-        if each["origin"].string_value == origin
+        epoch: each["checkpoint"].integer_value
+        for epoch, each in epochs.items()
+        if each["origin"].integer_value in made_by
     }
     epoch = max(reached, default=0)
-    others = tuple(number - 1 for number in payloads if number - 1 != epoch)
-    return State(made_by, origin, epoch, reached.get(epoch, 0), others)
+    others = tuple(each for each in epochs if each != epoch)
+    return State((*made_by.values(),), min(made_by), epoch, reached.get(epoch, 0), others)
 
 
 def _mark(id: api.PointId, payload: Mapping[str, api.Value]) -> api.PointStruct:
     return api.PointStruct(id=id, vectors=api.Vectors(vectors=api.NamedVectors()), payload=payload)
-
-
-def _number(value: int) -> api.Value:
-    return api.Value(integer_value=value)
-
-
-def _text(value: str) -> api.Value:
-    return api.Value(string_value=value)
