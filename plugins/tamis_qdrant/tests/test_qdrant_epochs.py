@@ -166,7 +166,7 @@ FATES = st.sampled_from([Fate.ANSWERED] * 4 + [Fate.LATE] * 3 + [Fate.ANSWER_LOS
 STEPS = st.lists(st.tuples(st.integers(0, 2), FATES, st.integers(0, 6)), max_size=80)
 
 
-@law(60)
+@law(40)
 @given(
     writes=WRITES, leaders=st.lists(LEADERS, min_size=1, max_size=2), last=LEADERS, steps=STEPS, is_new=st.booleans()
 )
