@@ -219,3 +219,13 @@ async def test_generations_of_an_older_tamis_take_over_the_chunker_that_is_confi
         await journal.adopt_generations(Recipe("short", "digest"))
     assert (await journal.collection("old")).generation(1).recipe == Recipe("short", "digest")
     assert (await journal.collection("new")).generation(1).recipe == Recipe("named", "settings")
+
+
+async def test_a_document_that_was_emptied_since_its_portion_was_read_stays_empty(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", TEXT))])
+    await journal.add_generation("docs", Recipe("small"))
+    portion = await journal.undivided("docs", 2)
+    await journal.write("docs", [_upsert(Document("a", ""), 1, 2)])
+    await journal.divide("docs", 2, portion, {each.id: SMALL.chunk(each) for each in portion.documents})
+    await _divide(journal)
+    assert await _held(journal, 2) == {}
