@@ -403,3 +403,14 @@ async def test_a_chunker_that_was_changed_in_its_place_divides_anew_with_the_nex
         await _build(client)
         await _ready(client, 2)
         assert (await _switch(client, 2)).passage_count > before
+
+
+async def test_a_chunker_may_have_another_name_as_long_as_it_divides_in_the_same_way(servers: Servers) -> None:
+    async with servers.start(fakes() + OTHER_CHUNKER) as client:
+        await client.create()
+        await client.write(_documents("a"))
+    async with servers.start(fakes() + OTHER_CHUNKER.replace("short", "renamed")) as client:
+        assert (await client.write(_documents("a")))[0].unchanged_count == 1
+        await _build(client)  # which shares its passages, so that nothing is divided
+        assert _generation(await _collection(client), 2).divided_document_count == 1
+        await _ready(client, 2)
