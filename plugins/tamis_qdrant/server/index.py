@@ -27,7 +27,7 @@ from tamis_qdrant.vectors import NamedVectors, Vector
 __all__ = ["ServerIndex"]
 
 _LOG = structlog.get_logger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 _PAGE = 1_000
 _AT_ONCE = 64  # passages
 _STRONG = api.WriteOrdering(type=api.WriteOrderingType.Strong)
