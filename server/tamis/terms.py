@@ -52,8 +52,8 @@ _LEVEL_ZERO = ord("a")
 
 
 def terms(metadata: Mapping[str, Value]) -> frozenset[str]:
-    """The terms of a document: one for each path that exists and each value at a path, and ten or eleven for the place of
-    a value in the order of its type.
+    """The terms of a document: one for each path that exists and each value at a path, and ten or eleven for the place
+    of a value in the order of its type.
 
     Each is 13 to 24 ASCII characters, whatever the length of the value.
     """
