@@ -197,7 +197,7 @@ class EmbeddedIndex:
 
         One in the format of an older Tamis is removed: the journal fills the new one.
         """
-        made_by = {
+        made_by: dict[str, Any] = {
             "format": _FORMAT,
             "fingerprint": self._embedder.fingerprint,
             "dimensions": self._embedder.dimensions,
