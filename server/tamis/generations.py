@@ -233,7 +233,10 @@ class Generations:
                 self._note_failure(collection, number, error)
                 await asyncio.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0))
         self._indexes.report(collection, number, "")
-        await self.refresh(collection)
+        try:
+            await self.refresh(collection)
+        except Exception as error:
+            self._note_failure(collection, number, error)
 
     async def _divide_portion(self, collection: str, generation: Generation) -> None:
         portion = await self._journal.undivided(collection, generation.number)
