@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _FORMAT = 3
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
+_PAGE = 20_000  # ids read at a time
 
 
 class TantivyIndex:
@@ -63,8 +65,11 @@ class TantivyIndex:
         return await self._run(self._reading, self._checkpoint)
 
     async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        for each in await self._run(self._reading, self._ids):
-            yield each
+        searcher, start = self._index.searcher(), 0
+        while page := await self._run(self._reading, partial(self._ids, searcher, start)):
+            for each in page:
+                yield each
+            start += len(page)
 
     async def close(self) -> None:
         self._closed(self)
@@ -110,10 +115,10 @@ class TantivyIndex:
         found = searcher.search(query, 1).hits
         return int(searcher.doc(found[0][1])["version"][0]) if found else 0
 
-    def _ids(self) -> list[tuple[str, int]]:
-        searcher = self._index.searcher()
+    def _ids(self, searcher: tantivy.Searcher, start: int) -> list[tuple[str, int]]:
+        """A page of a searcher's passages. All score the same, so that their order is that of the segments."""
         query = tantivy.Query.term_query(self._index.schema, "kind", _PASSAGE)
-        hits = searcher.search(query, max(1, searcher.num_docs), count=False).hits
+        hits = searcher.search(query, _PAGE, count=False, offset=start).hits
         documents = (searcher.doc(address) for _, address in hits)
         return [(each["passage_id"][0], each["version"][0]) for each in documents]
 

@@ -149,6 +149,11 @@ class Indexes:
             states.append(IndexState(stage, applied, max(0, last - applied), problem))
         return sorted(states, key=lambda each: each.stage)
 
+    def followers(self, collection: str) -> list[Follower]:
+        """Those of every generation of a collection, by generation and stage."""
+        sets = sorted(self._sets.get(collection, {}).items())
+        return [follower for _, opened in sets for _, follower in sorted(opened.followers.items())]
+
     async def close(self) -> None:
         """Stops all followers and closes all indexes."""
         opened = [each for sets in self._sets.values() for each in sets.values()]

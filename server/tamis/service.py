@@ -28,6 +28,7 @@ from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
+from tamis.verification import Comparison, Verification
 
 __all__ = ["Tamis"]
 
@@ -155,6 +156,14 @@ class Tamis:
     async def drop_generation(self, collection: str, generation: int) -> None:
         """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
         await self._change(self._generations.drop(collection, generation))
+
+    async def verify(self, collection: str, *, repair: bool) -> AsyncGenerator[Comparison, None]:
+        """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
+        async with aclosing(self._loop.stream(work)) as comparisons:
+            async for each in comparisons:
+                yield each
 
     async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
         """Returns once every index has applied `sequence`; 0 stands for the last one now.

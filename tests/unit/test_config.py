@@ -28,7 +28,12 @@ def _error(text: str) -> ConfigurationError:
         ('[server]\nlisten = "localhost"\n', 2, 1, "HOST:PORT"),
         ('[server]\nlisten = "127.0.0.1:70000"\n', 2, 1, "HOST:PORT"),
         ("[server]\ndefault_deadline = 0\n", 2, 1, "greater than 0"),
-        ("[serve]\n", 1, 2, "unknown key 'serve'; allowed here: ingest, journal, models, pipelines, prices, server, stages"),
+        (
+            "[serve]\n",
+            1,
+            2,
+            "unknown key 'serve'; allowed here: ingest, journal, models, pipelines, prices, server, stages",
+        ),
         ("[stages.bm25]\n", 1, 2, "stages.bm25.plugin"),
         ('[pipelines.a]\nexpression = "x"\nfusion = { kind = "sum" }\n', 3, 1, "pipelines.a.fusion.kind"),
         ('[pipelines.a]\nexpression = "x"\n[pipelines.a.fusion]\nkk = 3\n', 4, 1, "allowed here: k, kind, weights"),

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import batch, catalog, collections, demo, doctor, generations, index, reindex, rerank, search, serve
+from tamis.cli import (
+    batch,
+    catalog,
+    collections,
+    demo,
+    doctor,
+    generations,
+    index,
+    reindex,
+    rerank,
+    search,
+    serve,
+    verify,
+)
 
 __all__ = ["app", "main"]
 
@@ -54,6 +67,7 @@ app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.command()(reindex.reindex)
 app.add_typer(generations.app, name="generations")
+app.command()(verify.verify)
 app.command()(demo.demo)
 
 

@@ -81,6 +81,10 @@ class Database(ABC):
     def announce(self, topics: Iterable[str]) -> None:
         """Tells the other processes on this database that something was committed. Never fails; may be lost."""
 
+    def damages(self) -> list[str]:
+        """What the database itself finds wrong with its files, in words; nothing where it sees to that by itself."""
+        return []
+
     @abstractmethod
     def close(self) -> None:
         """Closes the connection."""
@@ -123,6 +127,15 @@ class SqliteDatabase(Database):
         for number, statements in migrations:
             if number > version:
                 self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={number};COMMIT;")
+
+    def damages(self) -> list[str]:
+        try:
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(10)")]
+            orphans = self._db.execute("PRAGMA foreign_key_check").fetchmany(10)
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        rows = [f"a row of {table} refers to a row of {other} that is not there" for table, _, other, _ in orphans]
+        return [each for each in found if each != "ok"] + list(dict.fromkeys(rows))
 
     def close(self) -> None:
         self._db.close()

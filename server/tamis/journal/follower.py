@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
 
 from tamis.errors import NotFound, TamisError
 from tamis.journal.journal import Journal
+from tamis.model import Change
 from tamis.stage import Index
 
 __all__ = ["Follower", "FollowerStatus"]
@@ -37,11 +40,12 @@ class Follower:
         self, journal: Journal, collection: str, generation: int, stage: str, index: Index, split: int = 1
     ) -> None:
         self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
-        self._split = split
+        self.split = split
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._applying: asyncio.Future[None] | None = None
+        self._between = asyncio.Lock()
         self._stopped = False
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
@@ -54,6 +58,26 @@ class Follower:
             await self._advanced.wait_for(lambda: self._stopped or self.status.applied_sequence >= sequence)
         if self._stopped:
             raise NotFound("collection", self.collection)
+
+    @property
+    def is_following(self) -> bool:
+        """False once it is closed or dropped."""
+        return not self._stopped
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[int, None]:
+        """Waits for the batch under way; nothing is applied while the context lasts. Gives the index's checkpoint.
+
+        Raises `NotFound` when the collection is deleted, and what the index raises when asked for its checkpoint.
+        """
+        async with self._between:
+            if self._stopped:
+                raise NotFound("collection", self.collection)
+            yield await self.index.checkpoint()
+
+    async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
+        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave."""
+        await self._apply(changes, checkpoint)
 
     async def close(self) -> None:
         """Stops between two batches at the latest, then closes the index."""
@@ -93,7 +117,8 @@ class Follower:
             if self.status.applied_sequence > known.last_sequence:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
-                await self._apply_next()
+                async with self._between:
+                    await self._apply_next()
                 continue
             else:
                 self.status = FollowerStatus(known.last_sequence)
@@ -101,14 +126,17 @@ class Follower:
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
-        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self._split)
+        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self.split)
+        await self._apply(batch.changes, batch.upto)
+
+    async def _apply(self, changes: Sequence[Change], upto: int) -> None:
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
-        self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
+        self._applying = asyncio.ensure_future(self.index.apply(changes, upto=upto))
         try:
             await asyncio.shield(self._applying)
         except NotFound as error:
             raise RuntimeError("the index does not know its collection") from error
-        self.status = FollowerStatus(batch.upto)
+        self.status = FollowerStatus(upto)
         await self._announce()
 
     async def _announce(self) -> None:

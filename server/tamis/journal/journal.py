@@ -61,10 +61,18 @@ class Journal:
         self._writer, self._reader = Store(connect()), Store(connect())
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
+        self._asides = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-aside")
+        self._connect = connect
+        self._aside: Store | None = None
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may write to it."""
+        return self._reader.database.is_shared
 
     @classmethod
     async def open(cls, where: Path | PostgresAddress) -> Journal:
@@ -211,6 +219,19 @@ class Journal:
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
 
+    async def aside(self, work: Callable[[Store], T]) -> T:
+        """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
+
+        `work` sees the journal as it was at one moment. A journal in SQLite cannot shrink its log meanwhile, so what
+        takes minutes goes in pieces.
+        """
+        return await asyncio.wrap_future(self._asides.submit(self._do_aside, work))
+
+    def _do_aside(self, work: Callable[[Store], T]) -> T:
+        if self._aside is None:
+            self._aside = Store(self._connect())
+        return self._aside.read(work)
+
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
 
@@ -289,6 +310,9 @@ class Journal:
             self._notifications.close()
         self._writes.shutdown(wait=True)
         self._reads.shutdown(wait=True)
+        self._asides.shutdown(wait=True, cancel_futures=True)
+        if self._aside is not None:
+            self._aside.close()
         self._writer.close()
         self._reader.close()
         if self._lock is not None:
