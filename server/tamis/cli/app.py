@@ -68,6 +68,8 @@ app.add_typer(collections.app, name="collections")
 app.command()(reindex.reindex)
 app.add_typer(generations.app, name="generations")
 app.command()(verify.verify)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(demo.demo)
 
 
