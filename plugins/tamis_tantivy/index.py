@@ -56,6 +56,7 @@ class TantivyIndex:
         self._index.register_tokenizer("spaced", spaced())
         self._surface = surface()
         self._index.register_tokenizer("surface", self._surface)
+        self._memory_bytes = memory_bytes
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
@@ -70,6 +71,9 @@ class TantivyIndex:
             for each in page:
                 yield each
             start += len(page)
+
+    async def compact(self) -> None:
+        await self._run(self._writing, self._compact)
 
     async def close(self) -> None:
         self._closed(self)
@@ -144,6 +148,13 @@ class TantivyIndex:
         if self._writer is None:
             raise RuntimeError("the index is closed")
         return self._writer
+
+    def _compact(self) -> None:
+        """Waits for merges under way, which ends the writer, and removes what they replaced."""
+        self._close()
+        self._writer = self._index.writer(self._memory_bytes, 1)
+        self._writer.garbage_collect_files()
+        self._index.reload()
 
     def _close(self) -> None:
         """Waiting for merges releases the lock, so that the index can be opened again at once."""

@@ -167,8 +167,8 @@ class StoredEmbedder(Embedder):
 
 
 def stored(embedder: Embedder, path: Path, *, most_bytes: int | None = None) -> StoredEmbedder:
-    """Puts a store at `path` before an embedder. Whatever else the embedder can do, such as token vectors, it still can,
-    and it is an instance of the same protocols."""
+    """Puts a store at `path` before an embedder. Whatever else that can do, such as token vectors, it still can, and it
+    is an instance of the same protocols."""
     names = {name for name in dir(type(embedder)) if not name.startswith("_")} - {*dir(StoredEmbedder)}
     others: Mapping[str, object] = {name: _handed_on(name) for name in names}
     kind = type(f"Stored{type(embedder).__name__}", (StoredEmbedder,), {**others, "Settings": type(embedder).Settings})

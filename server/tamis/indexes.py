@@ -201,7 +201,8 @@ class Indexes:
     async def _open(
         self, collection: Collection, generation: Generation, stage: str, component: Component
     ) -> Index | None:
-        """An index that knows more than the journal, as after a restored backup, is made anew."""
+        """An index that knows more than the journal, as after a restored backup, is made anew; so is one that may have
+        missed changes that are compacted away."""
         index = await self._opened(collection, generation, stage, component)
         if index is None:
             return None
@@ -209,9 +210,13 @@ class Indexes:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
             return index  # on a server that is away; the follower goes on asking, and tells the problem
-        if reached <= collection.last_sequence:
+        if reached > collection.last_sequence:
+            reason = "index is ahead of the journal; building it again"
+        elif 0 < reached < collection.compacted_upto:
+            reason = "index is behind what the journal was compacted to; building it again"
+        else:
             return index
-        _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
+        _LOG.warning(reason, collection=collection.id, stage=stage)
         await index.drop()
         return await self._opened(collection, generation, stage, component)
 

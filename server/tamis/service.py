@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from tamis.compaction import Compacted, compact
 from tamis.config import Config, JournalConfig
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
@@ -50,6 +51,7 @@ class Tamis:
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()
+        self._caring = asyncio.Lock()  # what is compacted away cannot tell a comparison whose a passage was
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
@@ -157,11 +159,17 @@ class Tamis:
         """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
         await self._change(self._generations.drop(collection, generation))
 
+    async def compact(self, collection: str) -> Compacted:
+        """Gives back the space of what has been superseded. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        async with self._caring:
+            return await self._loop.run(lambda: compact(self._journal, self._indexes, known))
+
     async def verify(self, collection: str, *, repair: bool) -> AsyncGenerator[Comparison, None]:
         """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
         known = await self._journal.collection(collection)
         work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
-        async with aclosing(self._loop.stream(work)) as comparisons:
+        async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
             async for each in comparisons:
                 yield each
 

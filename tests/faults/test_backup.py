@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from fake_plugins import write_distribution
 
 from tamis.client import Client
 from tamis.errors import FailedPrecondition, NotFound
-from tamis.journal import Delete, Journal, Upsert
+from tamis.journal import Collection, Delete, Journal, Upsert
 from tamis.journal.backup import back_up, restore
 from tamis.model import Document, Passage, Span
 from tamis.v1 import index_service_pb2 as pb
@@ -56,7 +57,8 @@ def _running(folder: Path, data: Path) -> Iterator[tuple[subprocess.Popen[str], 
 
 
 def _document(number: int) -> passage_pb2.Document:
-    return passage_pb2.Document(id=f"d{number}", text=f"Sauce number {number} of its kind. " * 20)
+    """Sixty documents, again and again with other texts."""
+    return passage_pb2.Document(id=f"d{number % 60}", text=f"Sauce number {number} of its kind. " * 3)
 
 
 def _tamis(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -74,8 +76,8 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
 
         def write() -> None:
             with suppress(Exception):
-                for ack in client.write("docs", map(_document, range(100_000)), batch_size=10):
-                    acknowledged.update(f"d{number}" for number in range((ack.batch - 1) * 10, ack.batch * 10))
+                for ack in client.write("docs", map(_document, count()), batch_size=10):
+                    acknowledged.update(f"d{number % 60}" for number in range((ack.batch - 1) * 10, ack.batch * 10))
                     if ack.batch == 5:
                         begun.set()
 
@@ -103,14 +105,14 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
             )
             found = {each.passage.document_id for each in client.search.Retrieve(request, timeout=60).hits}
             assert before <= found
-        differing = [each for each in client.index.VerifyCollection(pb.VerifyCollectionRequest(collection="docs"))]
+        differing = list(client.index.VerifyCollection(pb.VerifyCollectionRequest(collection="docs")))
         assert not any(each.missing_count or each.extra_count or each.problems for each in differing)
 
 
-async def _filled(data: Path, count: int = 20) -> None:
+async def _filled(data: Path) -> None:
     journal = await Journal.open(data / "journal.sqlite")
     await journal.create_collection("docs")
-    for number in range(count):
+    for number in range(20):
         document = Document(f"d{number}", f"text {number}")
         passage = Passage(f"d{number}#0", document.id, 0, document.text, span=Span(0, len(document.text)))
         await journal.write("docs", [Upsert(document, (passage,))])
@@ -118,7 +120,7 @@ async def _filled(data: Path, count: int = 20) -> None:
     await journal.close()
 
 
-def _ignored(done: int, all: int) -> None:
+def _ignored(done: int, pages: int) -> None:
     """Nobody watches."""
 
 
@@ -175,7 +177,7 @@ async def test_nothing_is_restored_below_a_server_that_runs(tmp_path: Path) -> N
         assert db.execute("SELECT COUNT(*) FROM documents").fetchone() == (19,)
 
 
-async def _collection(data: Path):  # type: ignore[no-untyped-def]
+async def _collection(data: Path) -> Collection:
     journal = await Journal.open(data / "journal.sqlite")
     try:
         return await journal.collection("docs")

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from tamis.cli import (
+    backup,
     batch,
     catalog,
     collections,
+    compact,
     demo,
     doctor,
     generations,
@@ -68,6 +70,7 @@ app.add_typer(collections.app, name="collections")
 app.command()(reindex.reindex)
 app.add_typer(generations.app, name="generations")
 app.command()(verify.verify)
+app.command()(compact.compact)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(demo.demo)

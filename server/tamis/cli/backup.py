@@ -87,4 +87,4 @@ def _progress(doing: str) -> Generator[Told, None, None]:
     columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=notices, transient=True) as shown:
         task = shown.add_task(doing, total=None)
-        yield lambda done, all: shown.update(task, completed=done * _PAGE_BYTES, total=all * _PAGE_BYTES)
+        yield lambda done, pages: shown.update(task, completed=done * _PAGE_BYTES, total=pages * _PAGE_BYTES)

@@ -20,15 +20,16 @@ class Misplaced:
 
 
 def problems(db: Database, key: int) -> list[str]:
-    """Everything that can be counted: numbers kept beside what they count, sequences, rows without their counterpart."""
+    """What can be counted: numbers kept beside what they count, sequences, rows without their counterpart."""
     last, documents, compacted = db.execute(
         "SELECT last_sequence, document_count, compacted_upto FROM collections WHERE key = ?", (key,)
     ).fetchone()
     found = [*_counts(db, key, documents), *_sequences(db, key, last, compacted)]
     unknown = _one(
         db,
-        "SELECT COUNT(*) FROM documents d LEFT JOIN changes c ON c.collection = d.collection AND c.sequence = d.version "
-        "WHERE d.collection = ? AND (c.sequence IS NULL OR c.document_id <> d.id OR c.is_delete <> 0)",
+        "SELECT COUNT(*) FROM documents d LEFT JOIN changes c ON c.collection = d.collection AND "
+        "c.sequence = d.version WHERE d.collection = ? AND "
+        "(c.sequence IS NULL OR c.document_id <> d.id OR c.is_delete <> 0)",
         key,
     )
     orphans = _one(

@@ -50,8 +50,7 @@ def back_up(data: Path, target: Path, *, embeddings: Path | None, told: Told) ->
             if embeddings is not None and embeddings.exists():
                 _add_embeddings(db, embeddings)
             db.execute("PRAGMA journal_mode = DELETE")
-        found = _checked(fresh)
-    return found
+        return _checked(fresh)
 
 
 def restore(backup: Path, data: Path, *, force: bool, embeddings: Path, told: Told) -> Backup:
@@ -81,7 +80,7 @@ def _copy(source: Path, target: Path, told: Told) -> None:
     with closing(_opened(source)) as read, closing(sqlite3.connect(target)) as write:
         read.execute("BEGIN")
         read.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-        read.backup(write, pages=_PAGES_AT_ONCE, progress=lambda _, left, all: told(all - left, all))
+        read.backup(write, pages=_PAGES_AT_ONCE, progress=lambda _, left, pages: told(pages - left, pages))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -110,8 +109,6 @@ def _renew(db: sqlite3.Connection) -> None:
     db.execute("BEGIN")
     for (key,) in db.execute("SELECT key FROM collections").fetchall():
         db.execute("UPDATE collections SET incarnation = ? WHERE key = ?", (uuid.uuid4().hex, key))
-    if _has(db, "follower_checkpoints"):
-        db.execute("DELETE FROM follower_checkpoints")
     db.execute("COMMIT")
 
 

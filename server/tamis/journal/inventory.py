@@ -86,7 +86,7 @@ def current(
             f"SELECT id, version FROM documents WHERE collection = ? AND id IN ({','.join('?' * len(some))})",
             (key, *some),
         )
-        versions = dict((row[0], row[1]) for row in rows.fetchall())
+        versions = {row[0]: row[1] for row in rows.fetchall()}
         changed = changed_after(db, key, upto, set(some))
         for id in some:
             if id in changed:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal import generations
+from tamis.journal import compaction, generations
 from tamis.journal.address import PostgresAddress
 from tamis.journal.database import Database, Interrupted, SqliteDatabase
 from tamis.journal.records import Changes, Collection, Mutation, Portion, Recipe, Written
@@ -34,6 +34,7 @@ T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
 _MOST_WAITING = 1_024
 _MOST_ATTEMPTS = 4
+_REMOVED_AT_ONCE = 2_000
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -218,6 +219,26 @@ class Journal:
         return await self._write(
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
+
+    async def compact(self, collection: str, applied: int) -> int:
+        """Removes changes up to `applied` that are superseded, a few thousand in a transaction. Returns how many.
+
+        Every index that follows the journal must have applied that much. Raises `NotFound`.
+        """
+        upto = await self._read(lambda store: compaction.safe_upto(store.database, store.key(collection), applied))
+        removed = 0
+        while upto:
+            some = await self._write(
+                lambda store: compaction.remove(store.database, store.key(collection), upto, _REMOVED_AT_ONCE), None
+            )
+            removed += some
+            if some < _REMOVED_AT_ONCE:
+                break
+        return removed
+
+    async def give_back(self) -> int:
+        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not."""
+        return await asyncio.wrap_future(self._writes.submit(self._writer.database.give_back))
 
     async def aside(self, work: Callable[[Store], T]) -> T:
         """Does what only reads and may take long on a connection of its own, so that no other read waits for it.

@@ -109,15 +109,6 @@ CREATE INDEX passages_by_document ON passages (collection, document_id, split, o
 
 _COMPACTION = """
 ALTER TABLE collections ADD COLUMN compacted_upto INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE follower_checkpoints (
-    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
-    server TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    stage TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    seconds REAL NOT NULL,
-    PRIMARY KEY (collection, server, generation, stage)
-);
 """
 
 MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS), (6, _COMPACTION))

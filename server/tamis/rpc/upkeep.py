@@ -22,6 +22,16 @@ class UpkeepCalls:
 
     _tamis: Tamis
 
+    async def CompactCollection(  # noqa: N802
+        self, request: pb.CompactCollectionRequest, context: Context
+    ) -> pb.CompactCollectionResponse:
+        done = await self._tamis.compact(collection_id(request.collection))
+        return pb.CompactCollectionResponse(
+            removed_change_count=done.removed_change_count,
+            freed_byte_count=done.freed_byte_count,
+            compacted_stages=done.stages,
+        )
+
     async def VerifyCollection(  # noqa: N802
         self, request: pb.VerifyCollectionRequest, context: Context
     ) -> AsyncGenerator[pb.VerifyCollectionResponse, None]:
