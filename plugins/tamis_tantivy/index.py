@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
+_PAGE = 20_000  # ids read at a time
 
 
 class TantivyIndex:
@@ -54,6 +56,7 @@ class TantivyIndex:
         self._index.register_tokenizer("spaced", spaced())
         self._surface = surface()
         self._index.register_tokenizer("surface", self._surface)
+        self._memory_bytes = memory_bytes
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
@@ -63,8 +66,14 @@ class TantivyIndex:
         return await self._run(self._reading, self._checkpoint)
 
     async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        for each in await self._run(self._reading, self._ids):
-            yield each
+        searcher, start = self._index.searcher(), 0
+        while page := await self._run(self._reading, partial(self._ids, searcher, start)):
+            for each in page:
+                yield each
+            start += len(page)
+
+    async def compact(self) -> None:
+        await self._run(self._writing, self._compact)
 
     async def close(self) -> None:
         self._closed(self)
@@ -110,10 +119,10 @@ class TantivyIndex:
         found = searcher.search(query, 1).hits
         return int(searcher.doc(found[0][1])["version"][0]) if found else 0
 
-    def _ids(self) -> list[tuple[str, int]]:
-        searcher = self._index.searcher()
+    def _ids(self, searcher: tantivy.Searcher, start: int) -> list[tuple[str, int]]:
+        """A page of a searcher's passages. All score the same, so that their order is that of the segments."""
         query = tantivy.Query.term_query(self._index.schema, "kind", _PASSAGE)
-        hits = searcher.search(query, max(1, searcher.num_docs), count=False).hits
+        hits = searcher.search(query, _PAGE, count=False, offset=start).hits
         documents = (searcher.doc(address) for _, address in hits)
         return [(each["passage_id"][0], each["version"][0]) for each in documents]
 
@@ -139,6 +148,13 @@ class TantivyIndex:
         if self._writer is None:
             raise RuntimeError("the index is closed")
         return self._writer
+
+    def _compact(self) -> None:
+        """Waits for merges under way, which ends the writer, and removes what they replaced."""
+        self._close()
+        self._writer = self._index.writer(self._memory_bytes, 1)
+        self._writer.garbage_collect_files()
+        self._index.reload()
 
     def _close(self) -> None:
         """Waiting for merges releases the lock, so that the index can be opened again at once."""

@@ -174,6 +174,11 @@ class Indexes:
             states.append(IndexState(stage, applied, max(0, last - applied), problem))
         return sorted(states, key=lambda each: each.stage)
 
+    def followers(self, collection: str) -> list[Follower]:
+        """Those of every generation of a collection, by generation and stage."""
+        sets = sorted(self._sets.get(collection, {}).items())
+        return [follower for _, opened in sets for _, follower in sorted(opened.followers.items())]
+
     async def close(self) -> None:
         """Stops all followers and closes all indexes."""
         opened = [each for sets in self._sets.values() for each in sets.values()]
@@ -229,7 +234,8 @@ class Indexes:
     async def _open(
         self, collection: Collection, generation: Generation, stage: str, component: Component
     ) -> Index | None:
-        """An index that knows more than the journal, as after a restored backup, is made anew."""
+        """An index that knows more than the journal, as after a restored backup, is made anew; so is one that may have
+        missed changes that are compacted away."""
         index = await self._opened(collection, generation, stage, component)
         if index is None:
             return None
@@ -237,12 +243,16 @@ class Indexes:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
             return index  # on a server that is away; the follower goes on asking, and tells the problem
-        if reached <= collection.last_sequence:
+        if reached > collection.last_sequence:
+            reason = "index is ahead of the journal; building it again"
+        elif 0 < reached < collection.compacted_upto:
+            reason = "index is behind what the journal was compacted to; building it again"
+        else:
             return index
         place = (collection.id, generation.number, stage)
         if not await self._may_rebuild(place, reached, is_shared=isinstance(index, SharedIndex)):
             return index
-        _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
+        _LOG.warning(reason, collection=collection.id, stage=stage)
         await index.drop()
         return await self._opened(collection, generation, stage, component)
 

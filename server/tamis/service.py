@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from tamis.catalog_watch import CatalogWatch
+from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
@@ -29,6 +30,7 @@ from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
+from tamis.verification import Comparison, Verification
 
 __all__ = ["Tamis"]
 
@@ -50,6 +52,7 @@ class Tamis:
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()
+        self._caring = asyncio.Lock()  # what is compacted away cannot tell a comparison whose a passage was
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
@@ -162,6 +165,20 @@ class Tamis:
     async def drop_generation(self, collection: str, generation: int) -> None:
         """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
         await self._change(self._generations.drop(collection, generation))
+
+    async def compact(self, collection: str) -> Compacted:
+        """Gives back the space of what has been superseded. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        async with self._caring:
+            return await self._loop.run(lambda: compact(self._journal, self._indexes, known))
+
+    async def verify(self, collection: str, *, repair: bool) -> AsyncGenerator[Comparison, None]:
+        """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
+        async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
+            async for each in comparisons:
+                yield each
 
     async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
         """Returns once every index has applied `sequence`; 0 stands for the last one now.

@@ -115,6 +115,13 @@ class EmbeddedIndex:
         found = await self._ask("search", vector, limit=limit, condition=condition, until=until)
         return [Candidate(id, version, score, ScoreKind.COSINE) for id, version, score in found["hits"]]
 
+    async def compact(self) -> None:
+        """Has a copy optimised, which leaves out what was removed, and take over."""
+        async with self._writing:
+            if self._building is None or self._building.done():
+                await self._start_building()
+        await self.built()
+
     async def built(self) -> None:
         """Returns once no graph is being built."""
         if self._building is not None:

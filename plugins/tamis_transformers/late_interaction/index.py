@@ -24,6 +24,7 @@ __all__ = ["TokenIndex", "text_hash"]
 T = TypeVar("T")
 _FORMAT = 1
 _AT_ONCE = 64  # passages whose vectors are in memory before they are compressed
+_PAGE = 10_000  # ids read at a time
 
 
 def text_hash(text: str) -> bytes:
@@ -71,7 +72,9 @@ class TokenIndex:
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         reached = await self.checkpoint()
-        latest = {each.document_id: each.passages for each in changes if each.sequence > reached}
+        # A batch that ends here may be one that mends what was lost; an older one was overtaken by what came after it.
+        first = 0 if upto >= reached else reached + 1
+        latest = {each.document_id: each.passages for each in changes if each.sequence >= first}
         known = await self._run(self._writing, lambda: self._store.known(latest))
         hashed = {name: [(each, text_hash(each.full_text)) for each in passages] for name, passages in latest.items()}
         missing = {key: each.full_text for pairs in hashed.values() for each, key in pairs if key not in known}
@@ -83,8 +86,11 @@ class TokenIndex:
         return await self._run(self._writing, self._store.checkpoint)
 
     async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        for each in await self._run(self._reading, self._store.ids):
-            yield each
+        after = ""
+        while page := await self._run(self._reading, partial(self._store.ids, after, _PAGE)):
+            for each in page:
+                yield each
+            after = page[-1][0]
 
     async def close(self) -> None:
         if not self._is_open:

@@ -83,9 +83,11 @@ class TokenStore:
         found = _each(self._reading, _READ, list(wanted))
         return {id: self._rows(count, rows) for id, text_hash, count, rows in found if wanted[id] == text_hash}
 
-    def ids(self) -> list[tuple[str, int]]:
-        """Every passage, with its document's version. On the thread that reads."""
-        return self._reading.execute("SELECT id, version FROM passages").fetchall()
+    def ids(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """At most `limit` passages by id, those beyond `after`, with their documents' versions. On the thread that
+        reads."""
+        query = "SELECT id, version FROM passages WHERE id > ? ORDER BY id LIMIT ?"
+        return self._reading.execute(query, (after, limit)).fetchall()
 
     def close(self) -> None:
         """Called once nothing reads or writes any more."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
@@ -49,11 +50,12 @@ class Follower:
     ) -> None:
         """With an incarnation, a collection of the same name that was created anew is none of its business."""
         self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
-        self._split, self._incarnation = split, incarnation
+        self.split, self._incarnation = split, incarnation
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._applying: asyncio.Future[None] | None = None
+        self._between = asyncio.Lock()
         self._stopped = False
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
@@ -66,6 +68,26 @@ class Follower:
             await self._advanced.wait_for(lambda: self._stopped or self.status.applied_sequence >= sequence)
         if self._stopped:
             raise NotFound("collection", self.collection)
+
+    @property
+    def is_following(self) -> bool:
+        """False once it is closed or dropped."""
+        return not self._stopped
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[int, None]:
+        """Waits for the batch under way; nothing is applied while the context lasts. Gives the index's checkpoint.
+
+        Raises `NotFound` when the collection is deleted, and what the index raises when asked for its checkpoint.
+        """
+        async with self._between:
+            if self._stopped:
+                raise NotFound("collection", self.collection)
+            yield await self.index.checkpoint()
+
+    async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
+        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave."""
+        await self._apply(changes, checkpoint)
 
     async def close(self) -> None:
         """Stops between two batches at the latest, then closes the index."""
@@ -116,7 +138,8 @@ class Follower:
             if self.status.applied_sequence > known.last_sequence:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
-                await self._apply_next()
+                async with self._between:
+                    await self._apply_next()
                 continue
             else:
                 self.status = FollowerStatus(known.last_sequence)
@@ -124,7 +147,7 @@ class Follower:
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
-        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self._split)
+        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self.split)
         await self._apply(batch.changes, batch.upto)
 
     async def _apply(self, changes: Sequence[Change], upto: int) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal import generations, leases
+from tamis.journal import compaction, generations, leases
 from tamis.journal.address import PostgresAddress
 from tamis.journal.database import Database, Interrupted, SqliteDatabase
 from tamis.journal.lock import hold
@@ -36,6 +36,7 @@ T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
 _MOST_WAITING = 1_024
 _MOST_ATTEMPTS = 4
+_REMOVED_AT_ONCE = 2_000
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -63,10 +64,18 @@ class Journal:
         self._writer, self._reader = Store(connect()), Store(connect())
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
+        self._asides = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-aside")
+        self._connect = connect
+        self._aside: Store | None = None
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may write to it."""
+        return self._reader.database.is_shared
 
     @classmethod
     async def open(cls, where: Path | PostgresAddress, *, lock: Path | None = None) -> Journal:
@@ -205,11 +214,6 @@ class Journal:
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether other processes may use the journal at the same time."""
-        return self._writer.database.is_shared
-
     async def take_lease(self, place: leases.Place, seconds: float) -> int | None:
         """The epoch in which this process may write an index; None while another one may."""
         return await self._write(lambda store: leases.take(store.database, place, self._name, seconds), None)
@@ -229,6 +233,39 @@ class Journal:
     async def end_lease(self, place: leases.Place, epoch: int) -> None:
         """Lets another process take a lease at once."""
         await self._write(lambda store: leases.end(store.database, place, epoch), None)
+
+    async def compact(self, collection: str, applied: int) -> int:
+        """Removes changes up to `applied` that are superseded, a few thousand in a transaction. Returns how many.
+
+        Every index that follows the journal must have applied that much. Raises `NotFound`.
+        """
+        upto = await self._read(lambda store: compaction.safe_upto(store.database, store.key(collection), applied))
+        removed = 0
+        while upto:
+            some = await self._write(
+                lambda store: compaction.remove(store.database, store.key(collection), upto, _REMOVED_AT_ONCE), None
+            )
+            removed += some
+            if some < _REMOVED_AT_ONCE:
+                break
+        return removed
+
+    async def give_back(self) -> int:
+        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not."""
+        return await asyncio.wrap_future(self._writes.submit(self._writer.database.give_back))
+
+    async def aside(self, work: Callable[[Store], T]) -> T:
+        """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
+
+        `work` sees the journal as it was at one moment. A journal in SQLite cannot shrink its log meanwhile, so what
+        takes minutes goes in pieces.
+        """
+        return await asyncio.wrap_future(self._asides.submit(self._do_aside, work))
+
+    def _do_aside(self, work: Callable[[Store], T]) -> T:
+        if self._aside is None:
+            self._aside = Store(self._connect())
+        return self._aside.read(work)
 
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
@@ -314,6 +351,9 @@ class Journal:
             self._notifications.close()
         self._writes.shutdown(wait=True)
         self._reads.shutdown(wait=True)
+        self._asides.shutdown(wait=True, cancel_futures=True)
+        if self._aside is not None:
+            self._aside.close()
         self._writer.close()
         self._reader.close()
 

@@ -55,7 +55,8 @@ class Collection:
     """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
 
     `language` is an ISO 639-1 code, empty when none was given. `passage_count` is that of the generation that serves.
-    `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces.
+    `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces. Changes
+    up to `compacted_upto` may be gone where they were superseded.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Collection:
     language: str = ""
     serving_generation: int = 1
     generations: tuple[Generation, ...] = ()
+    compacted_upto: int = 0
 
     @property
     def live(self) -> tuple[Generation, ...]:

@@ -120,7 +120,17 @@ CREATE TABLE leases (
 );
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS), (5, _LEASES))
+_COMPACTION = """
+ALTER TABLE collections ADD COLUMN compacted_upto INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (1, _TABLES),
+    (2, _LANGUAGE_AND_PLACES),
+    (4, _GENERATIONS),
+    (5, _LEASES),
+    (6, _COMPACTION),
+)
 """What leads to each version of the schema from the one before it; never changed once released."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]

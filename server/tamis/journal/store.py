@@ -192,6 +192,10 @@ class Store:
                 found = passages.of_document(self._db, key, split, document_id)
                 size += sum(len(each.text) for each in found)
                 changes.append(Change(sequence, document_id, found))
+        else:
+            if len(rows) < limit:  # the last changes may have been compacted away
+                last = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+                upto = max(upto, last)
         return Changes(tuple(changes), upto)
 
     def _mutate(self, key: int, sequence: int, mutation: Mutation, splits: Mapping[int, bool]) -> int | None:
@@ -263,15 +267,19 @@ class Store:
         rows = self._db.execute(
             "SELECT id, incarnation, create_time, last_sequence, document_count, (SELECT g.passage_count FROM "
             "generations g WHERE g.collection = key AND g.number = serving_generation), language, serving_generation, "
-            f"key FROM collections {where}",
+            f"compacted_upto, key FROM collections {where}",
             values,
         )
         return [self._collection(row) for row in rows.fetchall()]
 
     def _collection(self, row: Sequence[Any]) -> Collection:
-        id, incarnation, created, *columns, key = row
+        id, incarnation, created, *columns, compacted, key = row
         known = generations.generations(self._db, key)
-        return replace(Collection(id, incarnation, datetime.fromisoformat(created), *columns), generations=known)
+        return replace(
+            Collection(id, incarnation, datetime.fromisoformat(created), *columns),
+            generations=known,
+            compacted_upto=compacted,
+        )
 
     def _one(self, statement: str, *values: object) -> Any:
         return self._db.execute(statement, values).fetchone()

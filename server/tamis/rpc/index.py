@@ -12,6 +12,7 @@ import grpc
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
 from tamis.rpc.generations import GenerationCalls
+from tamis.rpc.upkeep import UpkeepCalls
 from tamis.service import Tamis
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import index_service_pb2_grpc
@@ -32,7 +33,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _MOST_BATCH = 1_000
 
 
-class IndexServicer(GenerationCalls, index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer(GenerationCalls, UpkeepCalls, index_service_pb2_grpc.IndexServiceServicer):
     """Validates, calls the service, converts."""
 
     def __init__(self, tamis: Tamis) -> None:
