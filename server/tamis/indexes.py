@@ -29,6 +29,7 @@ class IndexState:
     applied_sequence: int
     lag_count: int
     problem: str
+    dead_letter_count: int = 0
 
 
 class Indexes:
@@ -85,8 +86,9 @@ class Indexes:
         """How far each index of a collection has got, by stage."""
         states = []
         for stage, follower in sorted(self._followers.get(collection.id, {}).items()):
-            applied, problem = follower.status.applied_sequence, follower.status.problem
-            states.append(IndexState(stage, applied, max(0, collection.last_sequence - applied), problem))
+            status = follower.status
+            lag = max(0, collection.last_sequence - status.applied_sequence)
+            states.append(IndexState(stage, status.applied_sequence, lag, status.problem, status.dead_letter_count))
         return states
 
     async def close(self) -> None:

@@ -2,6 +2,17 @@
 
 from tamis.journal.follower import Follower, FollowerStatus
 from tamis.journal.journal import Journal
-from tamis.journal.records import Changes, Collection, Delete, Mutation, Upsert, Written
+from tamis.journal.records import Changes, Collection, DeadLetter, Delete, Mutation, Upsert, Written
 
-__all__ = ["Changes", "Collection", "Delete", "Follower", "FollowerStatus", "Journal", "Mutation", "Upsert", "Written"]
+__all__ = [
+    "Changes",
+    "Collection",
+    "DeadLetter",
+    "Delete",
+    "Follower",
+    "FollowerStatus",
+    "Journal",
+    "Mutation",
+    "Upsert",
+    "Written",
+]

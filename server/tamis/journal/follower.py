@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
-from tamis.errors import NotFound, TamisError
+from tamis.errors import NotFound, TamisError, Unavailable
+from tamis.journal.applier import Applier
 from tamis.journal.journal import Journal
+from tamis.model import Change
 from tamis.stage import Index
 
 __all__ = ["Follower", "FollowerStatus"]
@@ -25,12 +28,14 @@ class FollowerStatus:
     applied_sequence: int = 0
     problem: str = ""
     failure_count: int = 0
+    dead_letter_count: int = 0
 
 
 class Follower:
     """Applies changes to an index in order, batch by batch. Lives on one event loop; wakes after each commit.
 
-    A batch that fails is tried again, later and later up to half a minute; nothing is ever passed over.
+    A batch that fails is tried again, later and later up to half a minute. Nothing is ever passed over but documents
+    that the index cannot take, which then stand in the dead letters.
     """
 
     def __init__(self, journal: Journal, collection: str, generation: int, stage: str, index: Index) -> None:
@@ -38,6 +43,7 @@ class Follower:
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
+        self._applier = Applier(journal, collection, generation, stage, self._apply)
         self._applying: asyncio.Future[None] | None = None
         self._stopped = False
         self._woken = asyncio.Event()
@@ -72,10 +78,10 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             try:
+                await self._applier.count()
                 reached = await self.index.checkpoint()
                 if reached != self.status.applied_sequence:  # a batch may have failed after all of it was applied
-                    self.status = FollowerStatus(reached)
-                    await self._announce()
+                    await self._reach(reached)
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
@@ -93,19 +99,30 @@ class Follower:
                 await self._apply_next()
                 continue
             else:
-                self.status = FollowerStatus(known.last_sequence)
+                self.status = FollowerStatus(known.last_sequence, dead_letter_count=self._applier.dead_letter_count)
             await self._announce()
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
         batch = await self._journal.changes(self.collection, after=self.status.applied_sequence)
+        await self._applier.apply(batch.changes, batch.upto)
+
+    async def _apply(self, changes: Sequence[Change], upto: int) -> None:
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
-        self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
+        self._applying = asyncio.ensure_future(self.index.apply(changes, upto=upto))
         try:
             await asyncio.shield(self._applying)
         except NotFound as error:
-            raise RuntimeError("the index does not know its collection") from error
-        self.status = FollowerStatus(batch.upto)
+            raise Unavailable("the index does not know its collection") from error
+        await self._reach(upto)
+
+    async def _reach(self, sequence: int) -> None:
+        """A problem is over once the index has got further."""
+        count = self._applier.dead_letter_count
+        if sequence == self.status.applied_sequence:
+            self.status = replace(self.status, dead_letter_count=count)
+        else:
+            self.status = FollowerStatus(sequence, dead_letter_count=count)
         await self._announce()
 
     async def _announce(self) -> None:

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
+from tamis.journal import dead_letters
 from tamis.journal.database import Database, SqliteDatabase
-from tamis.journal.records import Changes, Collection, Mutation, Written
+from tamis.journal.records import Changes, Collection, DeadLetter, Mutation, Written
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
@@ -119,6 +120,40 @@ class Journal:
     async def changes(self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 512 << 10) -> Changes:
         """What happened after a sequence, for followers."""
         return await self._read(lambda store: store.changes(collection, after, limit, byte_limit))
+
+    async def dead_letters(
+        self, collection: str, *, limit: int, after: dead_letters.Place | None = None
+    ) -> list[DeadLetter]:
+        """At most `limit` dead letters by stage, document id and generation, those beyond `after`."""
+        return await self._read(
+            lambda store: dead_letters.page(store.database, store.key(collection), limit, after),
+        )
+
+    async def dead_letter_count(self, collection: str, generation: int, stage: str) -> int:
+        """How many documents an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.count(store.database, store.key(collection), generation, stage)
+        )
+
+    async def dead_lettered(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> list[str]:
+        """Those of the documents that an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.among(store.database, store.key(collection), generation, stage, document_ids)
+        )
+
+    async def put_dead_letter(self, collection: str, letter: DeadLetter) -> None:
+        """On return it is durable, in place of an older one of the same index and document. Raises like `write`."""
+        await self._write(lambda store: dead_letters.put(store.database, store.key(collection), letter))
+
+    async def withdraw_dead_letters(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> None:
+        """Removes what is there of them. Raises like `write`."""
+        await self._write(
+            lambda store: dead_letters.withdraw(store.database, store.key(collection), generation, stage, document_ids)
+        )
 
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(work, self._reader))

@@ -8,7 +8,7 @@ from typing import TypeAlias, Union
 
 from tamis.model import Change, Document, Passage
 
-__all__ = ["Changes", "Collection", "Delete", "Mutation", "Upsert", "Written"]
+__all__ = ["Changes", "Collection", "DeadLetter", "Delete", "Mutation", "Upsert", "Written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,15 @@ class Changes:
 
     changes: tuple[Change, ...]
     upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A document that an index could not take. `reason` is for people, and never a part of the document."""
+
+    stage: str
+    generation: int
+    document_id: str
+    document_version: int
+    reason: str
+    create_time: datetime

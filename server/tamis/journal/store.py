@@ -32,6 +32,11 @@ class Store:
         self._db = database
         database.migrate(MIGRATIONS)
 
+    @property
+    def database(self) -> Database:
+        """The connection, for the modules that keep other tables."""
+        return self._db
+
     def close(self) -> None:
         """Closes the connection."""
         self._db.close()
@@ -75,11 +80,15 @@ class Store:
 
     def delete_collection(self, id: str) -> None:
         """Removes a collection and everything in it. Raises `NotFound`."""
-        self._db.execute("DELETE FROM collections WHERE key = ?", (self._key(id),))
+        self._db.execute("DELETE FROM collections WHERE key = ?", (self.key(id),))
 
     def collection(self, id: str) -> Collection:
         """Raises `NotFound`."""
         return self._collections("WHERE id = ?", self._found(id))[0]
+
+    def key(self, id: str) -> int:
+        """What other tables know a collection by. Raises `NotFound`."""
+        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
 
     def collections(self, limit: int, after: str = "") -> list[Collection]:
         """At most `limit` collections by id, those beyond `after`."""
@@ -87,7 +96,7 @@ class Store:
 
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
         """Applies mutations in order, each with the next sequence; what changes nothing gets none."""
-        key = self._key(id)
+        key = self.key(id)
         start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
         sequence, newest, unchanged = start, 0, 0
         for mutation in mutations:
@@ -102,7 +111,7 @@ class Store:
         """Raises `NotFound` for the collection or the document."""
         found = self._db.execute(
             "SELECT id, text, title, metadata, version, landmarks FROM documents WHERE collection = ? AND id = ?",
-            (self._key(id), document_id),
+            (self.key(id), document_id),
         ).fetchone()
         if found is None:
             raise NotFound("document", document_id, field="document_id")
@@ -113,13 +122,13 @@ class Store:
         rows = self._db.execute(
             "SELECT id, '', title, metadata, version, '[]' FROM documents "
             "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
-            (self._key(id), after, limit),
+            (self.key(id), after, limit),
         )
         return [_document(row) for row in rows]
 
     def passages(self, id: str, wanted: Sequence[tuple[str, int]]) -> dict[str, Passage]:
         """Passages by id, those left out whose document has another version by now."""
-        key, versions, found = self._key(id), dict(wanted), dict[str, Passage]()
+        key, versions, found = self.key(id), dict(wanted), dict[str, Passage]()
         ids = list(versions)
         for start in range(0, len(ids), 500):
             some = ids[start : start + 500]
@@ -134,7 +143,7 @@ class Store:
 
     def changes(self, id: str, after: int, limit: int, byte_limit: int) -> Changes:
         """The changes behind `after`, at most `limit` looked at, until their texts exceed `byte_limit`."""
-        key, size, upto, changes = self._key(id), 0, after, list[Change]()
+        key, size, upto, changes = self.key(id), 0, after, list[Change]()
         rows = self._db.execute(
             "SELECT c.sequence, c.document_id, c.is_delete, d.version FROM changes c LEFT JOIN documents d ON "
             "d.collection = c.collection AND d.id = c.document_id WHERE c.collection = ? AND c.sequence > ? "
@@ -210,9 +219,6 @@ class Store:
             (key, document_id),
         )
         return tuple(_passage(row) for row in rows)
-
-    def _key(self, id: str) -> int:
-        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
 
     def _found(self, id: str) -> str:
         if self._db.execute("SELECT 1 FROM collections WHERE id = ?", (id,)).fetchone() is None:
