@@ -14,7 +14,7 @@ from qdrant_client import grpc as api
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.errors import Aborted, ConfigurationError, Overloaded, TamisError, Unavailable
+from tamis.errors import Aborted, ConfigurationError, Overloaded, TamisError, Unavailable, Unusable
 from tamis.model import Candidate, Change, Passage, Query
 from tamis.models import TextKind
 from tamis.terms import superset
@@ -22,7 +22,7 @@ from tamis_qdrant.server import messages
 from tamis_qdrant.server.connection import Connection, Missing, Refused, whole_seconds
 from tamis_qdrant.server.searches import Searches
 from tamis_qdrant.settings import QdrantSettings
-from tamis_qdrant.vectors import NamedVectors, Vector
+from tamis_qdrant.vectors import NamedVectors, NotFinite, Vector
 
 __all__ = ["ServerIndex"]
 
@@ -220,8 +220,12 @@ class ServerIndex:
             return []
         texts = [passage.full_text for passage in passages]
         found: dict[str, Sequence[Vector | None]] = {}
-        for each in self._vectors:
-            found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+        try:
+            for each in self._vectors:
+                found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+        except NotFinite as error:
+            document_id = passages[error.place].document_id
+            raise Unusable(document_id, "the embedder makes a vector of it that is not finite") from error
 
         def batches() -> list[list[api.PointStruct]]:
             rows = ({name: vectors[row] for name, vectors in found.items()} for row in range(len(passages)))

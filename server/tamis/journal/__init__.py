@@ -2,7 +2,18 @@
 
 from tamis.journal.follower import Follower, FollowerStatus
 from tamis.journal.journal import Journal
-from tamis.journal.records import Changes, Collection, DeadLetter, Delete, Mutation, Upsert, Written
+from tamis.journal.records import (
+    Changes,
+    Collection,
+    DeadLetter,
+    Delete,
+    Mutation,
+    Patch,
+    RequestKey,
+    Rewrite,
+    Upsert,
+    Written,
+)
 
 __all__ = [
     "Changes",
@@ -13,6 +24,9 @@ __all__ = [
     "FollowerStatus",
     "Journal",
     "Mutation",
+    "Patch",
+    "RequestKey",
+    "Rewrite",
     "Upsert",
     "Written",
 ]

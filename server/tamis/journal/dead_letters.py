@@ -8,7 +8,7 @@ from datetime import datetime
 from tamis.journal.database import Database
 from tamis.journal.records import DeadLetter
 
-__all__ = ["Place", "among", "count", "documents", "page", "put", "withdraw"]
+__all__ = ["Place", "among", "count", "documents", "of_documents", "page", "put", "withdraw"]
 
 Place = tuple[str, str, int]
 """Where a dead letter stands in the list of its collection: stage, document id, generation."""
@@ -67,7 +67,7 @@ def page(db: Database, collection: int, limit: int, after: Place | None) -> list
         f"WHERE collection = ? {beyond}ORDER BY stage, document_id, generation LIMIT ?",
         (collection, *(after or ()), limit),
     )
-    return [DeadLetter(*rest, datetime.fromisoformat(time)) for *rest, time in rows.fetchall()]
+    return [_letter(*row) for row in rows.fetchall()]
 
 
 def documents(db: Database, collection: int, limit: int, after: str) -> list[str]:
@@ -78,3 +78,13 @@ def documents(db: Database, collection: int, limit: int, after: str) -> list[str
         (collection, after, limit),
     )
     return [row[0] for row in rows.fetchall()]
+
+
+def of_documents(db: Database, collection: int, document_ids: Sequence[str]) -> list[str]:
+    """Those of the documents that some index could not take, in the same order."""
+    statement = "SELECT 1 FROM dead_letters WHERE collection = ? AND document_id = ?"
+    return [each for each in document_ids if db.execute(statement, (collection, each)).fetchone()]
+
+
+def _letter(stage: str, generation: int, document_id: str, version: int, reason: str, time: str) -> DeadLetter:
+    return DeadLetter(stage, generation, document_id, version, reason, datetime.fromisoformat(time))

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias, Union
 
-from tamis.model import Change, Document, Passage
+from tamis.model import Change, Document, Passage, Value
 
-__all__ = ["Changes", "Collection", "DeadLetter", "Delete", "Mutation", "Upsert", "Written"]
+__all__ = [
+    "Changes",
+    "Collection",
+    "DeadLetter",
+    "Delete",
+    "Mutation",
+    "Patch",
+    "RequestKey",
+    "Rewrite",
+    "Upsert",
+    "Written",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,31 @@ class Delete:
     document_id: str
 
 
-Mutation: TypeAlias = Union[Upsert, Delete]
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Set and remove keys of a document's metadata, and leave the rest. The document must be there."""
+
+    document_id: str
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    removed_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Write a document as it is, in a new version, so that every index sees it again; if it is there."""
+
+    document_id: str
+
+
+Mutation: TypeAlias = Union[Upsert, Delete, Patch, Rewrite]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Names a request, so that it is carried out once. `fingerprint` is of what it asks for."""
+
+    id: str
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)

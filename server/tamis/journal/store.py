@@ -6,18 +6,20 @@ import hashlib
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from tamis.errors import AlreadyExists, NotFound
+from tamis.errors import AlreadyExists, InvalidRequest, NotFound
 from tamis.journal.database import Database
 from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
-from tamis.journal.records import Changes, Collection, Delete, Mutation, Upsert, Written
+from tamis.journal.records import Changes, Collection, Delete, Mutation, Patch, Rewrite, Upsert, Written
 from tamis.journal.schema import MIGRATIONS
 from tamis.model import Change, Document, Locator, Passage, Span
 
 __all__ = ["Store"]
 
+_MOST_METADATA = 1 << 16  # bytes, as it is kept
 _PASSAGE_COLUMNS = (
     'p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p."end", d.metadata, p.heading_path, '
     "p.first_page, p.last_page, p.first_line, p.last_line"
@@ -95,12 +97,16 @@ class Store:
         return self._collections("WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
-        """Applies mutations in order, each with the next sequence; what changes nothing gets none."""
+        """Applies mutations in order, each with the next sequence; what changes nothing gets none.
+
+        Raises `NotFound` for a patch of a document that is not there, and `InvalidRequest` for one that has its
+        metadata grow too large, both with the place of the patch.
+        """
         key = self.key(id)
         start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
         sequence, newest, unchanged = start, 0, 0
-        for mutation in mutations:
-            known = self._mutate(key, sequence + 1, mutation)
+        for place, mutation in enumerate(mutations):
+            known = self._mutate(key, sequence + 1, mutation, place)
             unchanged += known is not None
             sequence += known is None
             newest = max(newest, sequence if known is None else known)
@@ -109,13 +115,10 @@ class Store:
 
     def document(self, id: str, document_id: str) -> Document:
         """Raises `NotFound` for the collection or the document."""
-        found = self._db.execute(
-            "SELECT id, text, title, metadata, version, landmarks FROM documents WHERE collection = ? AND id = ?",
-            (self.key(id), document_id),
-        ).fetchone()
+        found = self._document(self.key(id), document_id)
         if found is None:
             raise NotFound("document", document_id, field="document_id")
-        return _document(found)
+        return found
 
     def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
         """At most `limit` documents by id, those beyond `after`, without their texts and landmarks."""
@@ -162,22 +165,74 @@ class Store:
                 changes.append(Change(sequence, document_id, passages))
         return Changes(tuple(changes), upto)
 
-    def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
+    def _mutate(self, key: int, sequence: int, mutation: Mutation, place: int) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
-        document_id = mutation.document_id if isinstance(mutation, Delete) else mutation.document.id
-        known = self._db.execute(
-            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", (key, document_id)
-        ).fetchone()
-        if isinstance(mutation, Delete):
-            if known is None:
-                return 0
-        elif known is not None and known[1] == _content_hash(mutation):
+        match mutation:
+            case Upsert():
+                return self._upsert(key, sequence, mutation)
+            case Delete(document_id):
+                return self._delete(key, sequence, document_id)
+            case Patch():
+                return self._patch(key, sequence, mutation, f"patches[{place}]")
+            case Rewrite(document_id):
+                return self._rewrite(key, sequence, document_id)
+
+    def _upsert(self, key: int, sequence: int, mutation: Upsert) -> int | None:
+        document_id = mutation.document.id
+        known = self._known(key, document_id)
+        if known is not None and known[1] == _content_hash(mutation):
             return int(known[0])
-        self._log(key, sequence, document_id, isinstance(mutation, Delete))
+        self._log(key, sequence, document_id, False)
         self._remove(key, document_id, known is not None)
-        if isinstance(mutation, Upsert):
-            self._insert(key, sequence, mutation)
+        self._insert(key, sequence, mutation)
         return None
+
+    def _delete(self, key: int, sequence: int, document_id: str) -> int | None:
+        if self._known(key, document_id) is None:
+            return 0
+        self._log(key, sequence, document_id, True)
+        self._remove(key, document_id, True)
+        return None
+
+    def _patch(self, key: int, sequence: int, patch: Patch, field: str) -> int | None:
+        known = self._document(key, patch.document_id)
+        if known is None:
+            raise NotFound("document", patch.document_id, field=f"{field}.document_id")
+        kept = {name: value for name, value in known.metadata.items() if name not in patch.removed_keys}
+        before, after = encode(known.metadata), encode({**kept, **patch.metadata})
+        if after == before:
+            return known.version
+        size = len(after.encode())
+        if size > max(_MOST_METADATA, len(before.encode())):
+            description = f"would have the document's metadata take {size:,} bytes; {_MOST_METADATA:,} are allowed"
+            raise InvalidRequest.of(f"{field}.metadata", description)
+        self._log(key, sequence, known.id, False)
+        patched = Upsert(replace(known, metadata=decode(after)), self._passages_of(key, known.id))
+        self._db.execute(
+            "UPDATE documents SET version = ?, metadata = ?, content_hash = ? WHERE collection = ? AND id = ?",
+            (sequence, after, _content_hash(patched), key, known.id),
+        )
+        return None
+
+    def _rewrite(self, key: int, sequence: int, document_id: str) -> int | None:
+        if self._known(key, document_id) is None:
+            return 0
+        self._log(key, sequence, document_id, False)
+        self._db.execute(
+            "UPDATE documents SET version = ? WHERE collection = ? AND id = ?", (sequence, key, document_id)
+        )
+        return None
+
+    def _known(self, key: int, document_id: str) -> Any:
+        """Version and content hash, or None."""
+        return self._one(
+            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", key, document_id
+        )
+
+    def _document(self, key: int, document_id: str) -> Document | None:
+        columns = "id, text, title, metadata, version, landmarks"
+        found = self._one(f"SELECT {columns} FROM documents WHERE collection = ? AND id = ?", key, document_id)
+        return None if found is None else _document(found)
 
     def _log(self, key: int, sequence: int, document_id: str, is_delete: bool) -> None:
         row = (key, sequence, document_id, is_delete, datetime.now(UTC).isoformat())
