@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -39,13 +40,12 @@ def cure(is_cured: bool) -> None:
 
 
 class FussyEmbedder(HashEmbedder):
-    """Makes NaN of a text with arsenic in it, and fails on one with cyanide. Counts the passages it was given."""
+    """Makes NaN of a text with arsenic in it, and fails on one with cyanide. Keeps the passages whose
+    token vectors it was asked for."""
 
-    embedded: list[str] = []
+    token_texts: ClassVar[list[str]] = []
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
-        if kind is TextKind.PASSAGE:
-            self.embedded += texts
         if any("cyanide" in each for each in texts) and not _CURED:
             raise RuntimeError(f"cannot embed {texts}")
         vectors = await super().embed(texts, kind=kind, call=call)
@@ -53,7 +53,7 @@ class FussyEmbedder(HashEmbedder):
 
     async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
         if kind is TextKind.PASSAGE:
-            self.embedded += texts
+            self.token_texts.extend(texts)
         if any("cyanide" in each for each in texts) and not _CURED:
             raise RuntimeError(f"cannot embed {texts}")
         vectors = await super().embed_tokens(texts, kind=kind, call=call)

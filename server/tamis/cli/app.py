@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import batch, catalog, collections, demo, doctor, index, rerank, search, serve
+from tamis.cli import (
+    batch,
+    catalog,
+    collections,
+    dead_letters,
+    demo,
+    doctor,
+    documents,
+    index,
+    rerank,
+    search,
+    serve,
+)
 
 __all__ = ["app", "main"]
 
@@ -52,6 +64,8 @@ app.command()(catalog.pipelines)
 app.command()(catalog.check)
 app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
+app.add_typer(documents.app, name="documents")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo.demo)
 
 

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import grpc
@@ -16,9 +15,7 @@ from tamis.v1 import index_service_pb2, passage_pb2
 
 __all__ = ["Writing"]
 
-Call = Callable[
-    [Iterator[index_service_pb2.WriteDocumentsRequest]], Iterable[index_service_pb2.WriteDocumentsResponse]
-]
+Call = Callable[[Iterator[index_service_pb2.WriteDocumentsRequest]], Iterable[index_service_pb2.WriteDocumentsResponse]]
 
 _MOST_FAILURES = 6  # in a row, without an acknowledgement between; the pauses before them add up to 12 s at most
 _LONGEST_PAUSE = 5.0
@@ -28,12 +25,15 @@ class Writing:
     """Sends each batch under a name of its own, so that one sent again after a server was away is written once."""
 
     def __init__(
-        self, collection: str, batches: Iterator[list[passage_pb2.Document]], pause: Callable[[float], None] = time.sleep
+        self,
+        collection: str,
+        batches: Iterator[list[passage_pb2.Document]],
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """`pause` waits for a number of seconds."""
         self._collection, self._batches, self._pause = collection, batches, pause
-        self._sent: deque[index_service_pb2.WriteDocumentsRequest] = deque()
-        self._acknowledged = 0
+        self._sent: dict[int, index_service_pb2.WriteDocumentsRequest] = {}
+        self._taken = self._acknowledged = 0
         self._taking = threading.Lock()
 
     def run(self, call: Call) -> Iterator[index_service_pb2.WriteDocumentsResponse]:
@@ -53,7 +53,7 @@ class Writing:
 
     def _stream(self, call: Call) -> Iterator[index_service_pb2.WriteDocumentsResponse]:
         for response in call(self._requests(self._acknowledged)):
-            self._sent.popleft()
+            del self._sent[self._acknowledged]
             self._acknowledged += 1
             response.batch = self._acknowledged
             yield response
@@ -66,16 +66,16 @@ class Writing:
             number += 1
 
     def _request(self, number: int) -> index_service_pb2.WriteDocumentsRequest | None:
-        """One that was sent before, or the next."""
+        """One that waits for its acknowledgement, or the next; None at the end, and for a stream that has been left."""
         with self._taking:
-            place = number - self._acknowledged
-            if 0 <= place < len(self._sent):
-                return self._sent[place]
+            if number != self._taken:
+                return self._sent.get(number)
             documents = next(self._batches, None)
             if documents is None:
                 return None
             request = index_service_pb2.WriteDocumentsRequest(
                 collection=self._collection, documents=documents, request_id=uuid.uuid4().hex
             )
-            self._sent.append(request)
+            self._sent[number] = request
+            self._taken += 1
             return request
