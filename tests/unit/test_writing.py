@@ -64,12 +64,11 @@ def test_batches_without_an_acknowledgement_are_sent_again_under_the_same_names(
 
 
 def test_a_server_that_stays_away_is_given_up() -> None:
-    server, pauses = Server(*[0] * 10), list[float]()
+    server, pauses = Server(*[0] * 20), list[float]()
     with pytest.raises(CallError, match="UNAVAILABLE"):
         list(Writing("docs", _batches(3), pauses.append).run(server))
-    assert server.streams == 6
-    assert pauses == sorted(pauses)
-    assert 5 < sum(pauses) < 12
+    assert server.streams == 16
+    assert 30 < sum(pauses) < 62
 
 
 def test_what_the_server_refuses_is_not_sent_again() -> None:

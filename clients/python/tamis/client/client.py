@@ -129,7 +129,7 @@ class Client:
     ) -> Iterator[index_service_pb2.WriteDocumentsResponse]:
         """Writes documents in batches and yields each acknowledgement; what it covers is durable.
 
-        When the server goes away, the batches that it has not acknowledged are sent again, for about ten seconds; each
+        When the server goes away, the batches that it has not acknowledged are sent again, for about a minute; each
         has a request id, so that one it had written is not written twice.
         """
         writing = Writing(collection, _batches(documents, batch_size))

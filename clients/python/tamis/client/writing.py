@@ -17,7 +17,7 @@ __all__ = ["Writing"]
 
 Call = Callable[[Iterator[index_service_pb2.WriteDocumentsRequest]], Iterable[index_service_pb2.WriteDocumentsResponse]]
 
-_MOST_FAILURES = 6  # in a row, without an acknowledgement between; the pauses before them add up to 12 s at most
+_MOST_FAILURES = 16  # in a row, without an acknowledgement between; the pauses add up to a minute at most
 _LONGEST_PAUSE = 5.0
 
 
