@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import tantivy
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unavailable, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.terms import terms
@@ -30,6 +30,7 @@ _FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
 _PAGE = 20_000  # ids read at a time
+_SCARCE = 128 << 20  # bytes left on a disk on which a segment may not find room
 
 
 class TantivyIndex:
@@ -99,19 +100,34 @@ class TantivyIndex:
         return await self._run(self._reading, lambda: suggestion(text, searcher, schema, words, written, check))
 
     def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        documents = [(change.document_id, _documents(change)) for change in changes]
         writer = self._open_writer()
         try:
-            for change in changes:
-                writer.delete_documents_by_term("document_id", change.document_id)
-                for passage in change.passages:
-                    writer.add_document(_document(passage))
+            self._write(writer, documents, upto)
+        except ValueError as error:
+            if self._is_of_the_disk(error):
+                raise Unavailable("the disk does not take the index") from error
+            raise
+        self._index.reload()
+
+    def _write(
+        self, writer: tantivy.IndexWriter, documents: Sequence[tuple[str, list[tantivy.Document]]], upto: int
+    ) -> None:
+        try:
+            for document_id, passages in documents:
+                writer.delete_documents_by_term("document_id", document_id)
+                for passage in passages:
+                    writer.add_document(passage)
             writer.delete_documents_by_term("kind", _CHECKPOINT)
             writer.add_document(tantivy.Document(kind=[_CHECKPOINT], version=[upto]))
             writer.commit()
         except BaseException:
             writer.rollback()
             raise
-        self._index.reload()
+
+    def _is_of_the_disk(self, error: ValueError) -> bool:
+        """The engine has one exception for everything, and does not always say that it found no room."""
+        return "IoError" in str(error) or shutil.disk_usage(self._directory).free < _SCARCE
 
     def _checkpoint(self) -> int:
         searcher = self._index.searcher()
@@ -178,6 +194,13 @@ def open_schema() -> tantivy.Schema:
     builder.add_text_field("bigrams", tokenizer_name="spaced")
     builder.add_text_field("surface", tokenizer_name="surface", index_option="basic")
     return builder.build()
+
+
+def _documents(change: Change) -> list[tantivy.Document]:
+    try:
+        return [_document(passage) for passage in change.passages]
+    except ValueError as error:
+        raise Unusable(change.document_id, "holds a text or a value that the word index cannot keep") from error
 
 
 def _document(passage: Passage) -> tantivy.Document:

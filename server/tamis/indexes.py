@@ -13,7 +13,7 @@ import structlog
 
 from tamis.component import Component
 from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
-from tamis.journal import Collection, Follower, Generation, Journal, SharedFollower, Tenures
+from tamis.journal import Collection, Follower, FollowerStatus, Generation, Journal, SharedFollower, Tenures
 from tamis.journal.leases import Place
 from tamis.recipes import Recipes
 from tamis.stage import HasIndex, Index, SharedIndex
@@ -34,6 +34,7 @@ class IndexState:
     applied_sequence: int
     lag_count: int
     problem: str
+    dead_letter_count: int = 0
 
 
 @dataclass(slots=True)
@@ -169,9 +170,9 @@ class Indexes:
         states = [IndexState(stage, 0, last, CANNOT_BE_OPENED) for stage in opened.closed]
         for stage in opened.indexes:
             follower = opened.followers.get(stage)
-            applied = follower.status.applied_sequence if follower else 0
-            problem = follower.status.problem if follower else opened.problem
-            states.append(IndexState(stage, applied, max(0, last - applied), problem))
+            status = follower.status if follower else FollowerStatus(problem=opened.problem)
+            lag = max(0, last - status.applied_sequence)
+            states.append(IndexState(stage, status.applied_sequence, lag, status.problem, status.dead_letter_count))
         return sorted(states, key=lambda each: each.stage)
 
     def followers(self, collection: str) -> list[Follower]:

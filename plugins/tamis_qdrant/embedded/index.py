@@ -16,7 +16,7 @@ import structlog
 
 from tamis.context import Call
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
@@ -73,14 +73,15 @@ class EmbeddedIndex:
         return index
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
-        """Embeds, then writes; a passage whose vector is not finite is refused. Of several changes of one document the
-        last one counts."""
+        """Embeds, then writes; a document with a vector that is not finite is unusable. Of several changes of one
+        document the last one counts."""
         last = {change.document_id: change for change in changes}
         passages = [passage for change in last.values() for passage in change.passages]
         texts = [passage.full_text for passage in passages]
         vectors = await self._embedder.embed(texts, kind=TextKind.PASSAGE, call=Call())
-        if not np.isfinite(vectors).all():
-            raise ValueError("the embedder returned a vector that is not finite")
+        for passage, vector in zip(passages, vectors, strict=True):
+            if not np.isfinite(vector).all():
+                raise Unusable(passage.document_id, "the embedder makes a vector of it that is not finite")
         request = {
             "documents": list(last),
             "points": [_payload(passage) for passage in passages],

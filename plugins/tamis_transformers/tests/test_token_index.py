@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.context import Call
-from tamis.errors import ConfigurationError, Overloaded
+from tamis.errors import ConfigurationError, Overloaded, Unusable
 from tamis.model import Passage, Query
 from tamis.models import Float32Array, TextKind
 from tamis.stage import HasIndex
@@ -204,7 +204,7 @@ async def test_vectors_that_are_not_finite_are_neither_stored_nor_scored(tmp_pat
     kind = LateInteractionReranker
     broken = kind(kind.Settings(embedder=Broken(HashEmbedder.Settings()), store="int8"))
     async with opened(broken) as stage, collection(tmp_path, stage) as docs:
-        with pytest.raises(ValueError, match="finite"):
+        with pytest.raises(Unusable, match="finite"):
             await docs.write(TEXTS[0])
         call = Call()
         stream = stage.rerank(Query(TEXTS[0], "docs"), passages(TEXTS[0]), top_n=1, call=call)

@@ -13,8 +13,10 @@ from tamis.cli import (
     catalog,
     collections,
     compact,
+    dead_letters,
     demo,
     doctor,
+    documents,
     generations,
     index,
     reindex,
@@ -73,6 +75,8 @@ app.command()(verify.verify)
 app.command()(compact.compact)
 app.command()(backup.backup)
 app.command()(backup.restore)
+app.add_typer(documents.app, name="documents")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo.demo)
 
 

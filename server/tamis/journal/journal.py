@@ -13,17 +13,30 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal import compaction, generations, leases
+from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
+from tamis.filters import Filter
+from tamis.journal import compaction, dead_letters, generations, leases, matching, requests
 from tamis.journal.address import PostgresAddress
 from tamis.journal.database import Database, Interrupted, SqliteDatabase
 from tamis.journal.lock import hold
-from tamis.journal.records import Changes, Collection, Mutation, Portion, Recipe, Written
+from tamis.journal.records import (
+    Changes,
+    Collection,
+    DeadLetter,
+    Delete,
+    Mutation,
+    Portion,
+    Recipe,
+    RequestKey,
+    Rewrite,
+    Written,
+)
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
@@ -37,6 +50,7 @@ _LOG = structlog.get_logger(__name__)
 _MOST_WAITING = 1_024
 _MOST_ATTEMPTS = 4
 _REMOVED_AT_ONCE = 2_000
+_PAGE = 1_000  # documents
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -148,13 +162,35 @@ class Journal:
             found.extend(page)
         return found
 
-    async def write(self, collection: str, mutations: Sequence[Mutation]) -> Written:
-        """Writes all mutations or none, and returns once they are durable.
+    async def write(self, collection: str, mutations: Sequence[Mutation], request: RequestKey | None = None) -> Written:
+        """Writes all mutations or none, and returns once they are durable. The same `request` again changes nothing.
 
-        Raises `NotFound`; `SplitsChanged` when passages of a split are missing; `Overloaded` when too much waits;
-        `Unavailable` when the disk does not take it.
+        Raises `NotFound`; `SplitsChanged` when passages of a split are missing; `AlreadyExists` for a name that another
+        request has; `InvalidRequest` for a patch too large; `Overloaded` when too much waits; `Unavailable` when the
+        disk does not take it.
         """
-        return await self._write(lambda store: store.write(collection, mutations), collection)
+        return await self._write_once(collection, request, lambda store: store.write(collection, mutations))
+
+    async def delete_matching(self, collection: str, filter: Filter, request: RequestKey | None = None) -> Written:
+        """Deletes all documents that satisfy the filter when it is committed, or none. Raises like `write`.
+
+        Looks at the collection beforehand, page by page; only what was written meanwhile is judged in the transaction.
+        """
+        known = await self.collection(collection)
+        if request is not None:
+            done = await self._read(lambda store: requests.remembered(store.database, store.key(collection), request))
+            if done is not None:
+                return done
+        found = await self._matching(collection, filter)
+
+        def work(store: Store) -> Written:
+            if store.collection(collection).incarnation != known.incarnation:
+                raise NotFound("collection", collection, field="collection")
+            key = store.key(collection)
+            ids = matching.rejudged(store.database, key, filter, found, since=known.last_sequence)
+            return store.write(collection, [Delete(each) for each in ids])
+
+        return await self._write_once(collection, request, work)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -267,6 +303,81 @@ class Journal:
             self._aside = Store(self._connect())
         return self._aside.read(work)
 
+    async def dead_letters(
+        self, collection: str, *, limit: int, after: dead_letters.Place | None = None
+    ) -> list[DeadLetter]:
+        """At most `limit` dead letters by stage, document id and generation, those beyond `after`."""
+        return await self._read(
+            lambda store: dead_letters.page(store.database, store.key(collection), limit, after),
+        )
+
+    async def dead_letter_count(self, collection: str, generation: int, stage: str) -> int:
+        """How many documents an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.count(store.database, store.key(collection), generation, stage)
+        )
+
+    async def dead_lettered(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> list[str]:
+        """Those of the documents that an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.among(store.database, store.key(collection), generation, stage, document_ids)
+        )
+
+    async def put_dead_letter(self, collection: str, letter: DeadLetter) -> None:
+        """On return it is durable, in place of an older one of the same index and document. Raises like `write`."""
+        await self._write(lambda store: dead_letters.put(store.database, store.key(collection), letter))
+
+    async def withdraw_dead_letters(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> None:
+        """Removes what is there of them. Raises like `write`."""
+        await self._write(
+            lambda store: dead_letters.withdraw(store.database, store.key(collection), generation, stage, document_ids)
+        )
+
+    async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
+        """Writes documents that an index could not take anew, as they are: those given, or all. Raises like `write`."""
+        if document_ids:
+            return await self._rewrite(collection, lambda db, key: dead_letters.of_documents(db, key, document_ids))
+        sequence, count, after = 0, 0, ""
+        while True:
+            ids = await self._dead_documents(collection, after)
+            if not ids:
+                return Written(sequence, count, 0)
+            written = await self._rewrite(collection, partial(dead_letters.of_documents, document_ids=ids))
+            sequence, count, after = max(sequence, written.sequence), count + written.written_count, ids[-1]
+
+    async def _dead_documents(self, collection: str, after: str) -> list[str]:
+        return await self._read(
+            lambda store: dead_letters.documents(store.database, store.key(collection), _PAGE, after)
+        )
+
+    async def _rewrite(self, collection: str, choose: Callable[[Database, int], list[str]]) -> Written:
+        def work(store: Store) -> Written:
+            return store.write(collection, [Rewrite(each) for each in choose(store.database, store.key(collection))])
+
+        return await self._write(work, collection)
+
+    async def _matching(self, collection: str, filter: Filter) -> list[str]:
+        found, after = list[str](), ""
+        while True:
+            work = partial(_page, collection=collection, filter=filter, after=after)
+            page = await self._read(work)
+            found += page.document_ids
+            if not page.last:
+                return found
+            after = page.last
+
+    async def _write_once(
+        self, collection: str, request: RequestKey | None, work: Callable[[Store], Written]
+    ) -> Written:
+        return await self._write(
+            lambda store: requests.once(store.database, store.key(collection), request, lambda: work(store)),
+            collection,
+        )
+
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
 
@@ -356,6 +467,10 @@ class Journal:
             self._aside.close()
         self._writer.close()
         self._reader.close()
+
+
+def _page(store: Store, collection: str, filter: Filter, after: str) -> matching.Page:
+    return matching.page(store.database, store.key(collection), filter, after=after)
 
 
 def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:

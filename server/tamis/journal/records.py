@@ -8,16 +8,20 @@ from datetime import datetime
 from typing import TypeAlias, Union
 
 from tamis.errors import NotFound
-from tamis.model import Change, Document, Passage
+from tamis.model import Change, Document, Passage, Value
 
 __all__ = [
     "Changes",
     "Collection",
+    "DeadLetter",
     "Delete",
     "Generation",
     "Mutation",
+    "Patch",
     "Portion",
     "Recipe",
+    "RequestKey",
+    "Rewrite",
     "Upsert",
     "Written",
 ]
@@ -110,7 +114,31 @@ class Delete:
     document_id: str
 
 
-Mutation: TypeAlias = Union[Upsert, Delete]
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Set and remove keys of a document's metadata, and leave the rest. The document must be there."""
+
+    document_id: str
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    removed_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Write a document as it is, in a new version, so that every index sees it again; if it is there."""
+
+    document_id: str
+
+
+Mutation: TypeAlias = Union[Upsert, Delete, Patch, Rewrite]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Names a request, so that it is carried out once. `fingerprint` is of what it asks for."""
+
+    id: str
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +164,15 @@ class Portion:
 
     after: str
     documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A document that an index could not take. `reason` is for people, and never a part of the document."""
+
+    stage: str
+    generation: int
+    document_id: str
+    document_version: int
+    reason: str
+    create_time: datetime

@@ -14,7 +14,7 @@ import structlog
 
 from tamis.errors import NotFound, TamisError
 from tamis.indexes import Indexes
-from tamis.journal import Collection, Follower, Journal, audit, inventory
+from tamis.journal import Collection, Follower, Journal, audit, dead_letters, inventory
 from tamis.journal.store import Store
 from tamis.model import Change
 from tamis.verification.holdings import Holdings
@@ -161,7 +161,8 @@ class _Work:
 
     async def _given_up(self) -> frozenset[str]:
         """The documents that the index could not take: it is right to hold nothing of them."""
-        return frozenset()
+        work = partial(_given_up, self._id, self._follower.generation, self._follower.stage)
+        return await self._journal.aside(work)
 
     async def _hold(self, batch: list[tuple[str, int]]) -> None:
         await self._on_file(lambda: self._held.hold(batch))
@@ -207,6 +208,10 @@ class _Work:
 
 def _misplaced(id: str, after: str, store: Store) -> audit.Misplaced:
     return audit.misplaced(store.database, store.key(id), after)
+
+
+def _given_up(id: str, generation: int, stage: str, store: Store) -> frozenset[str]:
+    return dead_letters.of_index(store.database, store.key(id), generation, stage)
 
 
 def _page(id: str, split: int, after: str, upto: int, store: Store) -> tuple[str | None, list[inventory.Expected]]:
