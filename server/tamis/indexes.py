@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from tamis.component import Component
-from tamis.errors import ConfigurationError, NotFound, Overloaded, Unavailable
+from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
 from tamis.journal import Collection, Follower, Journal
 from tamis.stage import HasIndex, Index
 
@@ -99,8 +100,29 @@ class Indexes:
                 _LOG.error("index failed to close", exc_info=outcome)
 
     async def _open(self, collection: Collection, stage: str) -> Index | None:
-        """An index that knows more than the journal, as after a restored backup, is made anew."""
+        """An index whose files cannot be read is put aside and made anew: the journal fills it again."""
         directory = self._directory / collection.incarnation / stage
+        try:
+            return await self._in_step(collection, stage, directory)
+        except TamisError:
+            raise
+        except Exception as error:
+            where = {"collection": collection.id, "stage": stage, "folder": str(directory)}
+            _LOG.warning("index cannot be read; building it again beside it", reason=type(error).__name__, **where)
+        try:
+            with _aside(directory):
+                return await self._in_step(collection, stage, directory)
+        except TamisError:
+            raise
+        except Exception as error:
+            message = (
+                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened, nor can a new one "
+                f"({type(error).__name__})"
+            )
+            raise ConfigurationError(message, path=str(directory)) from error
+
+    async def _in_step(self, collection: Collection, stage: str, directory: Path) -> Index | None:
+        """An index that knows more than the journal, as after a restored backup, is made anew."""
         index = await self._opened(collection, stage, directory)
         if index is None:
             return None
@@ -108,6 +130,9 @@ class Indexes:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
             return index  # on a server that is away; the follower goes on asking, and tells the problem
+        except BaseException:
+            await index.close()
+            raise
         if reached <= collection.last_sequence:
             return index
         _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
@@ -123,9 +148,22 @@ class Indexes:
         except ConfigurationError as error:
             message = f"[stages.{stage}] index of collection {collection.id!r}: {error.message}"
             raise ConfigurationError(message, path=str(directory)) from error
-        except Exception as error:
-            message = (
-                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened ({type(error).__name__}); "
-                "remove this folder and it is built again from the journal"
-            )
-            raise ConfigurationError(message, path=str(directory)) from error
+
+
+@contextmanager
+def _aside(directory: Path) -> Iterator[None]:
+    """Renames a folder while another takes its place, for good if that one can be opened, and else back again.
+
+    Only where that one can is it the files' fault, and not that of a full disk or of too few file handles.
+    """
+    damaged = directory.with_name(f"{directory.name}.damaged")
+    shutil.rmtree(damaged, ignore_errors=True)
+    if directory.exists():
+        directory.rename(damaged)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        if damaged.exists():
+            damaged.rename(directory)
+        raise

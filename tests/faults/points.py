@@ -39,7 +39,6 @@ class _Countdown:
             case "before":
                 self._die()
             case "during":  # by the kernel, whatever holds the interpreter's lock
-                signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_REAL, self._death.delay)
                 work()
                 signal.pause()

@@ -45,7 +45,7 @@ url = "{url}"
 """
 _PIPELINE = '[pipelines.default]\nexpression = "({retrievers}) % 50 >> tokens"\n'
 INDEXES = frozenset({"bm25", "dense", "tokens"})
-_PATIENCE = 90.0
+_PATIENCE = 60.0
 
 
 class Running:

@@ -8,9 +8,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, JournalDamaged, TamisError, Unavailable
 
-__all__ = ["Database", "Rows", "SqliteDatabase"]
+__all__ = ["Database", "Rows", "SqliteDatabase", "refusal"]
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_RESTORE = "stop the server and restore a backup; docs/durability.md says how"
+
+
+def refusal(error: Exception, doing: str) -> TamisError:
+    """What callers are told of a failure of the database while `doing` ("read", "written"), with its own words."""
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        told: TamisError = JournalDamaged(f"the journal is damaged ({error}): {_RESTORE}")
+    elif isinstance(error, sqlite3.OperationalError):
+        told = Unavailable(f"the journal cannot be {doing}: {error}")
+    else:
+        told = Unavailable(f"the journal cannot be {doing}")
+    told.__cause__ = error
+    return told
 
 
 class Rows(Protocol):

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal.database import Database, SqliteDatabase
+from tamis.errors import ConfigurationError, Overloaded, TamisError
+from tamis.journal.database import Database, SqliteDatabase, refusal
 from tamis.journal.records import Changes, Collection, Mutation, Written
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
@@ -67,7 +67,8 @@ class Journal:
             raise ConfigurationError("another process has this journal open", path=str(path)) from None
         except sqlite3.Error as error:
             os.close(lock)
-            raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(path)) from error
+            message = f"the journal cannot be opened: {error}; docs/durability.md says how to restore a backup"
+            raise ConfigurationError(message, path=str(path)) from error
         except BaseException:
             os.close(lock)
             raise
@@ -121,7 +122,10 @@ class Journal:
         return await self._read(lambda store: store.changes(collection, after, limit, byte_limit))
 
     async def _read(self, work: Callable[[Store], T]) -> T:
-        return await asyncio.wrap_future(self._reads.submit(work, self._reader))
+        try:
+            return await asyncio.wrap_future(self._reads.submit(work, self._reader))
+        except sqlite3.Error as error:
+            raise refusal(error, "read") from error
 
     async def _write(self, work: Callable[[Store], T], collection: str = "") -> T:
         outcome: Future[T] = Future()
@@ -146,9 +150,7 @@ class Journal:
         except Exception as error:
             self._writer.rollback()
             _LOG.exception("journal commit failed")
-            failure = Unavailable("the journal cannot be written")
-            failure.__cause__ = error
-            outcomes = [failure] * len(group)
+            outcomes = [refusal(error, "written")] * len(group)
         for each, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 each.outcome.set_exception(outcome)
