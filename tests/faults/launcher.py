@@ -1,4 +1,4 @@
-"""A whole server in a process of its own, forked from one that has imported everything, so that hundreds can be killed."""
+"""A whole server in a process of its own, forked from one that has imported everything: hundreds can be killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Qdrant server of tests in a process of its own, which outlives every server that is killed; ends with its input."""
+"""The Qdrant server of tests in a process that outlives every server that is killed; it ends with its input."""
 
 import sys
 from pathlib import Path

@@ -115,7 +115,7 @@ class Folder:
 
     @contextmanager
     def running(self, *deaths: Death) -> Iterator[Running]:
-        """A server that is killed at the latest when the context ends. Raises `EOFError` when it dies before it serves."""
+        """A server, killed at the latest when the context ends. Raises `EOFError` when it dies before it serves."""
         context = launcher.context()
         ours, theirs = context.Pipe()
         process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths))

@@ -1,4 +1,4 @@
-"""The server is killed while it writes, indexes, creates, deletes and recovers; what it acknowledged is in every index."""
+"""The server is killed while it writes and indexes; what it acknowledged is in every index, once."""
 
 from __future__ import annotations
 

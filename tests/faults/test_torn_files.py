@@ -1,4 +1,4 @@
-"""Files that end early or hold something else: what was whole is there, what is not is told, indexes are built again."""
+"""Files that end early or hold something else: what was whole is there, the rest is told, indexes are built again."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ async def _check_torn_logs(folder: Path, tears: int, seed: int) -> None:
             shutil.copy(f"{folder}/crashed{each}", f"{torn}{each}")
         log, offset = Path(f"{torn}-wal"), random.randrange(sizes[0], sizes[-1])
         if turn % 2:
-            with log.open("r+b") as file:
-                file.truncate(offset)
+            _cut(log, offset)
         else:
             _garble(log, random, at=offset, size=random.choice((1, 100, 5_000)))
         journal = await Journal.open(torn)
@@ -90,8 +89,7 @@ def test_indexes_that_know_of_commits_lost_with_a_torn_log_are_built_again(tmp_p
     folder = Folder(tmp_path)
     _fill(folder)
     log = folder.data / "journal.sqlite-wal"
-    with log.open("r+b") as file:
-        file.truncate(log.stat().st_size * 3 // 4)
+    _cut(log, log.stat().st_size * 3 // 4)
     with folder.running() as server:
         server.settle()
         assert 0 < len(folder.documents()) < 60
@@ -139,8 +137,12 @@ def _tear(file: Path, way: str) -> None:
     if way == "garbled":
         _garble(file, Random(6), at=0, size=file.stat().st_size)
     else:
-        with file.open("r+b") as opened:
-            opened.truncate(0 if way == "emptied" else file.stat().st_size * 2 // 3)
+        _cut(file, 0 if way == "emptied" else file.stat().st_size * 2 // 3)
+
+
+def _cut(file: Path, size: int) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(size)
 
 
 def test_a_journal_whose_first_page_is_garbled_is_refused_at_the_start(tmp_path: Path) -> None:
