@@ -87,13 +87,13 @@ class Running:
         listed = self.client.index.ListCollections(index_service_pb2.ListCollectionsRequest(page_size=100))
         return {each.id for each in listed.collections}
 
-    def found(self, stage: str, query: str, collection: str = "docs") -> Counter[tuple[str, str]]:
-        """Ids and texts of the passages that one stage finds, in all."""
+    def found(self, stage: str, query: str, collection: str = "docs") -> Counter[str]:
+        """Ids of the passages that retrievers find, in all."""
         request = search_service_pb2.RetrieveRequest(
             collection=collection, query=query, pipeline=f"{stage} % 1000", page_size=1_000
         )
         hits = self.client.search.Retrieve(request, timeout=_PATIENCE).hits
-        return Counter((each.passage.id, each.passage.text) for each in hits)
+        return Counter(each.passage.id for each in hits)
 
     def settle(self) -> None:
         """Returns once every index has everything; then they and the journal agree, both ways, on every passage."""

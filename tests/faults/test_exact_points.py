@@ -1,4 +1,4 @@
-"""The server dies at exact points of a commit, a checkpoint, a collection's beginning and end, and while it recovers."""
+"""The server dies at exact points of commits, of a collection's beginning and end, and while it recovers."""
 
 from __future__ import annotations
 

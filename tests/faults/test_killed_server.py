@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,9 @@ def _killed_again_and_again(folder: Folder, rounds: int, seed: int, *, told: boo
                     server.create()
                 server.settle()
                 writers.settle(folder.documents())
+                known = Counter(passage for passage, _ in folder.passages()["docs"])
+                for stage in ("bm25", "dense", "remote"):
+                    assert server.found(stage, "sauce") == known
                 if turn == rounds:
                     return
                 writers.start(server.address)
