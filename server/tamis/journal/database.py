@@ -8,16 +8,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from tamis.errors import ConfigurationError, Unavailable
+from tamis.errors import ConfigurationError, JournalDamaged, TamisError, Unavailable
 
-__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase"]
-
+__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase", "refusal"]
 
 _WORTH_IT = 4  # a file is rewritten when more than one page in so many is free
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_RESTORE = "stop the server and restore a backup; docs/durability.md says how"
 
 
 class Interrupted(Unavailable):
     """The transaction is undone, surely, and not for what was in it: the same work may begin again."""
+
+
+def refusal(error: Exception, doing: str) -> TamisError:
+    """What callers are told of a failure of the database while `doing` ("read", "written"), with its own words."""
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        told: TamisError = JournalDamaged(f"the journal is damaged ({error}): {_RESTORE}")
+    elif isinstance(error, sqlite3.OperationalError):
+        told = Unavailable(f"the journal cannot be {doing}: {error}")
+    else:
+        told = Unavailable(f"the journal cannot be {doing}")
+    told.__cause__ = error
+    return told
 
 
 class Rows(Protocol):

@@ -23,7 +23,7 @@ from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, U
 from tamis.filters import Filter
 from tamis.journal import compaction, dead_letters, generations, leases, matching, requests
 from tamis.journal.address import PostgresAddress
-from tamis.journal.database import Database, Interrupted, SqliteDatabase
+from tamis.journal.database import Database, Interrupted, SqliteDatabase, refusal
 from tamis.journal.lock import hold
 from tamis.journal.records import (
     Changes,
@@ -108,7 +108,8 @@ class Journal:
             if held is not None:
                 os.close(held)
             if isinstance(error, sqlite3.Error):
-                raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(where)) from error
+                message = f"the journal cannot be opened: {error}; docs/durability.md says how to restore a backup"
+                raise ConfigurationError(message, path=str(where)) from error
             raise
 
     @classmethod
@@ -386,6 +387,8 @@ class Journal:
             return self._reader.read(work)
         except Interrupted:
             return self._reader.read(work)
+        except sqlite3.Error as error:
+            raise refusal(error, "read") from error
 
     async def _write(self, work: Callable[[Store], T], collection: str | None = CATALOG) -> T:
         """Does `work` in a transaction, once or, when that is undone, again; wakes who listens to `collection`.
@@ -428,9 +431,7 @@ class Journal:
                 _LOG.warning("journal commit failed", reason=error.message)
             else:
                 _LOG.exception("journal commit failed")
-            failure = Unavailable("the journal cannot be written")
-            failure.__cause__ = error
-            return [failure] * len(group)
+            return [refusal(error, "written")] * len(group)
 
     def _committed(self, group: Sequence[_Waiting]) -> list[Any]:
         for attempt in range(1, _MOST_ATTEMPTS + 1):
