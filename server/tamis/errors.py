@@ -8,6 +8,7 @@
     ├── AlreadyExists           ALREADY_EXISTS
     ├── Overloaded              RESOURCE_EXHAUSTED    retry after a while
     ├── Unavailable             UNAVAILABLE           a part everything here needs cannot be reached
+    ├── IndexBehind             UNAVAILABLE           an index has not yet applied what the search must see
     ├── DeadlineExceeded        DEADLINE_EXCEEDED     nothing could be returned in time
     ├── Aborted                 ABORTED               somebody else's change came first
     ├── Superseded              ABORTED               another server writes this index by now
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceeded",
     "FieldViolation",
+    "IndexBehind",
     "InvalidExpression",
     "InvalidRequest",
     "MalformedMessage",
@@ -178,6 +180,21 @@ class Unavailable(TamisError):
 
     code = Code.UNAVAILABLE
     reason = "UNAVAILABLE"
+
+    @property
+    def retry_after(self) -> float | None:
+        return 1.0
+
+
+class IndexBehind(TamisError):
+    """An index that a search reads has not applied the sequence it must see, in the time there was to wait for it."""
+
+    code = Code.UNAVAILABLE
+    reason = "INDEX_BEHIND"
+
+    def __init__(self, stage: str, applied_sequence: int, wanted_sequence: int) -> None:
+        message = f"the index of {stage!r} has applied {applied_sequence} of the {wanted_sequence} changes asked for"
+        super().__init__(message, metadata={"stage": stage, "applied_sequence": str(applied_sequence)})
 
     @property
     def retry_after(self) -> float | None:

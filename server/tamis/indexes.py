@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +75,16 @@ class Indexes:
                 _LOG.error("index could not be dropped; the next start removes it", exc_info=outcome)
         shutil.rmtree(self._directory / collection.incarnation, ignore_errors=True)
 
-    async def wait(self, collection: str, sequence: int) -> None:
-        """Returns once every index has applied everything up to `sequence`. Raises `NotFound`."""
+    async def wait(self, collection: str, sequence: int, stages: Container[str] | None = None) -> None:
+        """Returns once every index, or else those of `stages`, has applied everything up to `sequence`.
+
+        Raises `NotFound`.
+        """
         if collection not in self._followers:
             raise NotFound("collection", collection)
-        await asyncio.gather(*(each.wait(sequence) for each in self._followers[collection].values()))
+        followers = self._followers[collection].items()
+        wanted = (each for stage, each in followers if stages is None or stage in stages)
+        await asyncio.gather(*(each.wait(sequence) for each in wanted))
 
     def states(self, collection: Collection) -> list[IndexState]:
         """How far each index of a collection has got, by stage."""

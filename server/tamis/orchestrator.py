@@ -189,6 +189,7 @@ class _Search:
             tuple(facets),
             await self._spelling.finish(),
             total(report.cost for report in self._reports),
+            self._request.index_progress,
         )
         self._events.put_nowait(completed)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
+from tamis.events import IndexProgress
 from tamis.facets import FacetSpec
 from tamis.model import Document, Query
 from tamis.overrides import Override, checked
@@ -25,6 +26,7 @@ class Search:
     """A query, the pipeline to run it through, and how the hits are wanted.
 
     With `like_document_ids` documents like these are looked for, and not they themselves; the query may then be empty.
+    Every index that is read has applied `min_sequence`.
     """
 
     pipeline: Pipeline
@@ -33,8 +35,15 @@ class Search:
     facet_specs: tuple[FacetSpec, ...] = ()
     overrides: tuple[Override, ...] = ()
     like_document_ids: tuple[str, ...] = ()
+    min_sequence: int = 0
 
-    def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
+    def request(
+        self,
+        deadline: Deadline,
+        request_id: str = "",
+        like: Sequence[Document] = (),
+        index_progress: tuple[IndexProgress, ...] = (),
+    ) -> Request:
         """The same as stages see it, `like` being the documents named or their beginnings.
 
         Raises `InvalidRequest` for a wrong override.
@@ -47,6 +56,7 @@ class Search:
             self.facet_specs,
             self.query.text,
             request_id,
+            index_progress=index_progress,
         )
 
     def _query(self, like: Sequence[Document]) -> Query:

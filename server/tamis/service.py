@@ -18,6 +18,7 @@ from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
+from tamis.expression import Expression
 from tamis.indexes import Indexes, IndexState
 from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Collection, Delete, Journal, Upsert, Written
@@ -26,6 +27,7 @@ from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build, inspect
+from tamis.progress import Progress, stages_read
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
@@ -55,6 +57,7 @@ class Tamis:
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
+        self._progress: Progress
         self._orchestrator: Orchestrator
 
     async def open(self) -> None:
@@ -65,6 +68,7 @@ class Tamis:
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
         self._indexes = Indexes(self._journal, self.components, directory / "indexes")
+        self._progress = Progress(self._indexes, self._loop)
         self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
         self._loop.start()
         try:
@@ -154,8 +158,8 @@ class Tamis:
         return self._indexes.states(known)
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
-        """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
-        request = await self._request(search, deadline, request_id)
+        """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
+        request = await self._request(search, search.pipeline.expression, deadline, request_id)
         async with aclosing(self._orchestrator.search(search.pipeline, request)) as events:
             async for event in events:
                 yield event
@@ -164,7 +168,7 @@ class Tamis:
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        request = await self._request(search, deadline, request_id)
+        request = await self._request(search, search.pipeline.retrieval, deadline, request_id)
         async with aclosing(self._orchestrator.retrieve(search.pipeline, request)) as events:
             async for event in events:
                 yield event
@@ -181,10 +185,12 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
-    async def _request(self, search: Search, deadline: Deadline, request_id: str) -> Request:
-        await self._journal.collection(search.query.collection)
+    async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
+        known = await self._journal.collection(search.query.collection)
+        stages = stages_read(search.pipeline, part)
+        progress = await self._progress.reached(known, stages, search.min_sequence, deadline)
         like = [await self._like(search.query.collection, each) for each in search.like_document_ids]
-        return search.request(deadline, request_id, like)
+        return search.request(deadline, request_id, like, progress)
 
     async def _like(self, collection: str, document_id: str) -> Document:
         try:

@@ -16,7 +16,7 @@ from tamis.component import Component
 from tamis.context import Call, CallEnded, Companions, Options, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError
-from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import IndexProgress, StageOutcome, StageReason, StageReport, StageRole
 from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
@@ -54,6 +54,7 @@ class Request:
     request_id: str = ""
     principal: Principal = Principal()
     companions: Companions = field(default_factory=Companions)
+    index_progress: tuple[IndexProgress, ...] = ()
 
     @property
     def asked(self) -> Query:

@@ -50,6 +50,9 @@ def search(
     ] = None,
     like: Annotated[list[str] | None, typer.Option("--like", help="Find documents like this one, by its id.")] = None,
     group: Annotated[bool, typer.Option("--group", help="Hits of one document together; -n counts documents.")] = False,
+    min_sequence: Annotated[
+        int, typer.Option("--min-sequence", min=0, help="Wait until the indexes have applied this sequence of a write.")
+    ] = 0,
     page: Annotated[str, typer.Option("--page", help="The token under the page before.")] = "",
     override: Annotated[
         list[str] | None, typer.Option("--set", help="A stage's setting, for this search: answer.max_sentences=5.")
@@ -75,6 +78,7 @@ def search(
         "like_document_ids": like or (),
         "group_by_document": group,
         "page_token": page,
+        "min_sequence": min_sequence,
     }
     with failures(address), Client(address) as client:
         if json and not stream:

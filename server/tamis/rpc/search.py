@@ -17,7 +17,7 @@ from tamis.rpc.interceptor import request_id
 from tamis.service import Tamis
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
-from tamis.wire.events import Collected, EventWriter, from_facet
+from tamis.wire.events import Collected, EventWriter, from_facet, from_progress
 from tamis.wire.passages import from_report, from_usage, to_passages
 from tamis.wire.searches import MOST_RERANKED, PageTokens, SearchMessage, to_generation, to_reranking, to_search
 
@@ -47,6 +47,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
+            index_progress=[from_progress(each) for each in end.index_progress],
         )
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:  # noqa: N802
@@ -110,6 +111,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
+            index_progress=[from_progress(each) for each in end.index_progress],
         )
 
     def _search(self, request: SearchMessage, deadline: Deadline, tokens: PageTokens) -> AsyncGenerator[Event, None]:

@@ -19,6 +19,7 @@ __all__ = [
     "identifier",
     "page_size",
     "query_text",
+    "sequence",
 ]
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -74,6 +75,13 @@ def document_hit_limit(value: int) -> int:
     """0 means any number."""
     if value < 0:
         raise InvalidRequest.of("document_hit_limit", f"is {value}; it cannot be negative")
+    return value
+
+
+def sequence(value: int, field: str = "sequence") -> int:
+    """0 or more; 0 stands for none in particular."""
+    if value < 0:
+        raise InvalidRequest.of(field, f"is {value}; it cannot be negative")
     return value
 
 
