@@ -11,8 +11,9 @@ from tamis.errors import IndexBehind, InvalidRequest
 from tamis.events import IndexProgress
 from tamis.expression import Expression, Leaf, leaves
 from tamis.indexes import Indexes
-from tamis.journal import Collection
+from tamis.journal import Collection, Journal
 from tamis.pipeline import Pipeline
+from tamis.search import Search
 from tamis.stage_loop import StageLoop
 
 __all__ = ["Progress", "stages_read"]
@@ -23,37 +24,38 @@ _SHARE = 0.5  # of what is left of the deadline: the rest is for the search itse
 class Progress:
     """Lives on the loop of the services; the indexes on that of the stages."""
 
-    def __init__(self, indexes: Indexes, loop: StageLoop) -> None:
-        self._indexes, self._loop = indexes, loop
+    def __init__(self, journal: Journal, indexes: Indexes, loop: StageLoop) -> None:
+        self._journal, self._indexes, self._loop = journal, indexes, loop
 
-    async def reached(
-        self, collection: Collection, stages: frozenset[str], sequence: int, deadline: Deadline
-    ) -> tuple[IndexProgress, ...]:
-        """How far the indexes of `stages` are, by stage, once each has applied `sequence`.
+    async def reached(self, search: Search, part: Expression, deadline: Deadline) -> tuple[IndexProgress, ...]:
+        """How far the indexes that a part of a search's pipeline reads are, by stage, once each has applied what the
+        search must see.
 
-        Raises `IndexBehind` when that takes half of the deadline, `InvalidRequest` for a sequence that has not been
-        written yet.
+        Raises `NotFound`; `IndexBehind` when that takes half of the deadline; `InvalidRequest` for a sequence that has
+        not been written yet.
         """
-        if sequence > collection.last_sequence:
-            last = collection.last_sequence
-            raise InvalidRequest.of("min_sequence", f"not written yet; the last one is {last}")
-        progress = self._progress(collection, stages)
+        sequence, generation = search.min_sequence, search.query.generation
+        known = await self._journal.collection(search.query.collection)
+        if sequence > known.last_sequence:
+            raise InvalidRequest.of("min_sequence", f"not written yet; the last one is {known.last_sequence}")
+        stages = stages_read(search.pipeline, part)
+        progress = self._progress(known, generation, stages)
         if all(each.applied_sequence >= sequence for each in progress):
             return progress
         seconds = deadline.remaining * _SHARE
         try:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                await self._loop.run(lambda: self._indexes.wait(collection.id, sequence, stages))
+                await self._loop.run(lambda: self._indexes.wait(known.id, generation, sequence, stages))
         except TimeoutError:
-            progress = self._progress(collection, stages)
+            progress = self._progress(known, generation, stages)
             if behind := [each for each in progress if each.applied_sequence < sequence]:
                 raise IndexBehind(behind[0].stage, behind[0].applied_sequence, sequence) from None
-        return self._progress(collection, stages)
+        return self._progress(known, generation, stages)
 
-    def _progress(self, collection: Collection, stages: frozenset[str]) -> tuple[IndexProgress, ...]:
+    def _progress(self, collection: Collection, generation: int, stages: frozenset[str]) -> tuple[IndexProgress, ...]:
         return tuple(
             IndexProgress(each.stage, each.applied_sequence, each.lag_count)
-            for each in self._indexes.states(collection)
+            for each in self._indexes.states(collection, generation)
             if each.stage in stages
         )
 

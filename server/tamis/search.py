@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tamis.component import Component
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
 from tamis.events import IndexProgress
 from tamis.facets import FacetSpec
+from tamis.journal import Generation
 from tamis.model import Document, Query
 from tamis.overrides import Override, checked
 from tamis.pipeline import Pipeline
@@ -36,6 +38,16 @@ class Search:
     overrides: tuple[Override, ...] = ()
     like_document_ids: tuple[str, ...] = ()
     min_sequence: int = 0
+    split: int = 1
+
+    def on(self, generation: Generation, components: Mapping[str, Component]) -> Search:
+        """The same, bound to one generation of its collection: whatever serves later, this one answers it."""
+        return replace(
+            self,
+            pipeline=replace(self.pipeline, components=components),
+            query=replace(self.query, generation=generation.number),
+            split=generation.split,
+        )
 
     def request(
         self,
@@ -57,6 +69,7 @@ class Search:
             self.query.text,
             request_id,
             index_progress=index_progress,
+            split=self.split,
         )
 
     def _query(self, like: Sequence[Document]) -> Query:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,18 +16,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tamis.chunking import Chunker
 from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.errors import NotFound, Overloaded
 from tamis.filters import Operator
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
-from tamis.model import Candidate, Change, Citation, FinishReason, Hit, Passage, Query, ScoreKind, Span
+from tamis.model import Candidate, Change, Citation, Document, FinishReason, Hit, Passage, Query, ScoreKind, Span
 from tamis.stage import Index, PointwiseReranker, Retriever
 
 __all__ = [
     "SECRET",
     "Behaviour",
     "FirstHits",
+    "LineChunker",
     "MemoryRetriever",
     "QuotingGenerator",
     "SpellingRetriever",
@@ -120,6 +123,31 @@ class _Misbehaving:
                 await asyncio.sleep(0.01)
         if self.settings.seconds:
             await asyncio.sleep(self.settings.seconds)
+
+
+class LineChunkerSettings(FakeSettings):
+    """`behaviour` is `raises` until the gate opens; `seconds` is how long each document takes."""
+
+
+class LineChunker(Chunker):
+    """Makes a passage of each line."""
+
+    Settings = LineChunkerSettings
+    settings: LineChunkerSettings
+
+    def chunk(self, document: Document) -> Sequence[Passage]:
+        trace.entered.set()
+        if self.settings.behaviour == "raises" and not trace.gate.is_set():
+            raise RuntimeError(SECRET)
+        time.sleep(self.settings.seconds)
+        passages, start = list[Passage](), 0
+        for line in document.text.splitlines(keepends=True) or ([""] if document.title else []):
+            text = line.rstrip("\n")
+            if text or not document.text:
+                id, span = f"{document.id}#{len(passages)}", Span(start, start + len(text.encode()))
+                passages.append(Passage(id, document.id, document.version, text, document.title, span=span))
+            start += len(line.encode())
+        return passages
 
 
 class MemoryIndex:
