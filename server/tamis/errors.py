@@ -4,6 +4,8 @@
     ├── InvalidRequest          INVALID_ARGUMENT      field violations a person can act on
     ├── InvalidExpression       INVALID_ARGUMENT      a pipeline expression, with its column
     ├── MalformedMessage        INVALID_ARGUMENT      bytes that are no message
+    ├── Unauthenticated         UNAUTHENTICATED       a call that does not say for whom it is made
+    ├── PermissionDenied        PERMISSION_DENIED     what only an operator may do
     ├── NotFound                NOT_FOUND             a collection, document, pipeline or stage
     ├── AlreadyExists           ALREADY_EXISTS
     ├── Overloaded              RESOURCE_EXHAUSTED    retry after a while
@@ -41,8 +43,10 @@ __all__ = [
     "MalformedMessage",
     "NotFound",
     "Overloaded",
+    "PermissionDenied",
     "Superseded",
     "TamisError",
+    "Unauthenticated",
     "Unavailable",
     "Unusable",
 ]
@@ -55,11 +59,13 @@ class Code(Enum):
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
     INTERNAL = 13
     UNAVAILABLE = 14
+    UNAUTHENTICATED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,20 @@ class NotFound(TamisError):
     @property
     def violations(self) -> Sequence[FieldViolation]:
         return (FieldViolation(self._field, self.message),) if self._field else ()
+
+
+class Unauthenticated(TamisError):
+    """The call does not say, or not in a way that can be trusted, for which tenant it is made."""
+
+    code = Code.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(TamisError):
+    """Only an operator, a caller without a tenant, may do this. Never said of what the caller may not know of."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
 
 
 class AlreadyExists(TamisError):

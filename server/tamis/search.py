@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tamis.component import Component
+from tamis.context import Principal
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
 from tamis.events import IndexProgress
@@ -28,7 +29,7 @@ class Search:
     """A query, the pipeline to run it through, and how the hits are wanted.
 
     With `like_document_ids` documents like these are looked for, and not they themselves; the query may then be empty.
-    Every index that is read has applied `min_sequence`.
+    Every index that is read has applied `min_sequence`. `mends_spelling` says whether a better spelling may be told.
     """
 
     pipeline: Pipeline
@@ -38,6 +39,8 @@ class Search:
     overrides: tuple[Override, ...] = ()
     like_document_ids: tuple[str, ...] = ()
     min_sequence: int = 0
+    principal: Principal = Principal()
+    mends_spelling: bool = True
     split: int = 1
 
     def on(self, generation: Generation, components: Mapping[str, Component]) -> Search:
@@ -68,7 +71,9 @@ class Search:
             self.facet_specs,
             self.query.text,
             request_id,
+            self.principal,
             index_progress=index_progress,
+            mends_spelling=self.mends_spelling,
             split=self.split,
         )
 

@@ -103,9 +103,9 @@ class Tamis:
         """Every installed plugin, loaded once to see whether it can be."""
         return await self._at_work(inspect)
 
-    async def create_collection(self, id: str, language: str = "") -> Collection:
+    async def create_collection(self, id: str, language: str = "", *, tenant_partitioned: bool = False) -> Collection:
         """A new, empty collection with its indexes. Raises `AlreadyExists`, `InvalidRequest`."""
-        return await self._change(self._create_collection(id, known_language(language)))
+        return await self._change(self._create_collection(id, known_language(language), tenant_partitioned))
 
     async def delete_collection(self, id: str) -> None:
         """Removes a collection with everything in it. Raises `NotFound`."""
@@ -118,6 +118,17 @@ class Tamis:
     async def collections(self, *, limit: int, after: str = "") -> list[Collection]:
         """At most `limit` collections by id, those beyond `after`."""
         return await self._journal.collections(limit=limit, after=after)
+
+    async def tenant_collection(self, tenant: str, name: str) -> Collection:
+        """The collection that a tenant knows by a name: its own, or a shared one with what it holds of this tenant.
+
+        Raises `NotFound`, which tells of no other tenant's.
+        """
+        return await self._journal.tenant_collection(tenant, name)
+
+    async def tenant_collections(self, tenant: str, *, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` of those by name, those beyond `after`."""
+        return await self._journal.tenant_collections(tenant, limit=limit, after=after)
 
     def index_states(self, collection: Collection) -> list[IndexState]:
         """How far each index of a collection has got."""
@@ -136,9 +147,9 @@ class Tamis:
         """Raises `NotFound`."""
         return await self._journal.document(collection, document_id)
 
-    async def documents(self, collection: str, *, limit: int, after: str = "") -> list[Document]:
-        """At most `limit` documents by id, without texts, those beyond `after`."""
-        return await self._journal.documents(collection, limit=limit, after=after)
+    async def documents(self, collection: str, *, limit: int, after: str = "", tenant: str = "") -> list[Document]:
+        """At most `limit` documents, all or one tenant's, by id, without texts, those beyond `after`."""
+        return await self._journal.documents(collection, limit=limit, after=after, tenant=tenant)
 
     def generation_states(self, collection: Collection) -> list[GenerationState]:
         """How far each generation of a collection has got."""
@@ -220,9 +231,11 @@ class Tamis:
             raise NotFound("document", document_id, field="like_document_ids") from None
         return replace(found, text=found.text[:MOST_LIKE])  # twenty whole documents would be much to hold
 
-    async def _create_collection(self, id: str, language: str) -> Collection:
+    async def _create_collection(self, id: str, language: str, tenant_partitioned: bool) -> Collection:
         async with self._changing:
-            created = await self._journal.create_collection(id, language, self._recipes.current)
+            created = await self._journal.create_collection(
+                id, language, self._recipes.current, tenant_partitioned=tenant_partitioned
+            )
             try:
                 await self._loop.run(lambda: self._indexes.refresh(created))
             except BaseException:

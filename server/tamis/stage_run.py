@@ -44,6 +44,7 @@ class Request:
     """What every stage of one search shares. `options` are settings that it changes for itself, by stage; `split` is
     how its generation divides documents.
 
+    `mends_spelling` says whether the words of an index may be told to the caller.
     `question` is what to answer where that is not what to look for; empty where only documents like others are sought.
     """
 
@@ -58,6 +59,7 @@ class Request:
     companions: Companions = field(default_factory=Companions)
     split: int = 1
     index_progress: tuple[IndexProgress, ...] = ()
+    mends_spelling: bool = True
 
     @property
     def asked(self) -> Query:

@@ -19,6 +19,7 @@ from tamis.cli.options import (
     PageSize,
     PerDocument,
     Pipeline,
+    Tenant,
     Timeout,
 )
 from tamis.cli.output import console, failures, print_json
@@ -59,6 +60,7 @@ def search(
     ] = None,
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
     stream: Annotated[bool, typer.Option("--stream", help="With --json: every event as it comes, one a line.")] = False,
 ) -> None:
@@ -80,7 +82,7 @@ def search(
         "page_token": page,
         "min_sequence": min_sequence,
     }
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         if json and not stream:
             request = pb.SearchRequest(collection=collection, query=query, **fields)
             with typed_errors():
@@ -106,10 +108,11 @@ def ask(
     pipeline: Pipeline = "",
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Answers from the documents, with a citation for every part of the answer."""
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         if json:
             request = pb.SearchRequest(collection=collection, query=question, pipeline=pipeline)
             with typed_errors():

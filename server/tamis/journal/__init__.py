@@ -3,9 +3,21 @@
 from tamis.journal.follower import Follower, FollowerStatus
 from tamis.journal.generations import SplitsChanged
 from tamis.journal.journal import Journal
-from tamis.journal.records import Changes, Collection, Delete, Generation, Mutation, Portion, Recipe, Upsert, Written
+from tamis.journal.records import (
+    TENANT,
+    Changes,
+    Collection,
+    Delete,
+    Generation,
+    Mutation,
+    Portion,
+    Recipe,
+    Upsert,
+    Written,
+)
 
 __all__ = [
+    "TENANT",
     "Changes",
     "Collection",
     "Delete",

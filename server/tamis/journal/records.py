@@ -11,6 +11,7 @@ from tamis.errors import NotFound
 from tamis.model import Change, Document, Passage
 
 __all__ = [
+    "TENANT",
     "Changes",
     "Collection",
     "Delete",
@@ -21,6 +22,10 @@ __all__ = [
     "Upsert",
     "Written",
 ]
+
+
+TENANT = "$tenant"
+"""The reserved key of metadata under which a document of a shared collection says whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Collection:
 
     `language` is an ISO 639-1 code, empty when none was given. `passage_count` is that of the generation that serves.
     `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces.
+    `tenant_partitioned` says that tenants share it; a tenant's own has the id `TENANT/NAME`.
     """
 
     id: str
@@ -66,6 +72,7 @@ class Collection:
     passage_count: int = 0
     language: str = ""
     serving_generation: int = 1
+    tenant_partitioned: bool = False
     generations: tuple[Generation, ...] = ()
 
     @property

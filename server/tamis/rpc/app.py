@@ -71,7 +71,7 @@ async def running(config: Config) -> AsyncGenerator[RunningServer, None]:
 
 def _server(config: Config) -> grpc.aio.Server:
     return grpc.aio.server(
-        interceptors=[CallInterceptor(config.server.max_concurrent_calls)],
+        interceptors=[CallInterceptor(config.server.max_concurrent_calls, config.tenancy)],
         options=[
             ("grpc.max_receive_message_length", config.server.max_message_bytes),
             ("grpc.max_send_message_length", -1),

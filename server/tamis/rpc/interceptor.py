@@ -14,7 +14,9 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from tamis.config import TenancyConfig
 from tamis.errors import MalformedMessage, Overloaded, TamisError
+from tamis.rpc.principals import principal, principal_of
 from tamis.rpc.status import code_of, to_status
 
 __all__ = ["CallInterceptor", "request_id"]
@@ -31,8 +33,8 @@ _OURS = "/tamis."
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the call and its iteration, so that an error in the middle of a stream keeps its status, too."""
 
-    def __init__(self, most_calls: int) -> None:
-        self._most_calls = most_calls
+    def __init__(self, most_calls: int, tenancy: TenancyConfig) -> None:
+        self._most_calls, self._tenancy = most_calls, tenancy
         self._calls = 0
 
     async def intercept_service(
@@ -81,6 +83,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await context.send_initial_metadata(((_REQUEST_ID, id),))
                 if self._calls > self._most_calls:
                     raise Overloaded(f"the server already serves {self._most_calls} calls")
+                principal.set(principal_of(context.invocation_metadata() or (), self._tenancy))
                 yield
             code = "OK"
         except TamisError as error:

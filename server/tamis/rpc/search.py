@@ -14,7 +14,7 @@ from tamis.events import Event
 from tamis.rpc.batch import side_by_side
 from tamis.rpc.deadlines import deadline_of
 from tamis.rpc.interceptor import request_id
-from tamis.service import Tamis
+from tamis.rpc.views import Viewing
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
 from tamis.wire.events import Collected, EventWriter, from_facet, from_progress
@@ -28,11 +28,8 @@ Response = TypeVar("Response", bound=Message)
 _MOST_READ = 1_000
 
 
-class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
+class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
     """Validates, starts the search, converts what it tells."""
-
-    def __init__(self, tamis: Tamis) -> None:
-        self._tamis = tamis
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:  # noqa: N802
         tokens = PageTokens(request)
