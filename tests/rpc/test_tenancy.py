@@ -310,7 +310,7 @@ WORDS_INDEXED = """
 [stages.bm25]
 plugin = "tantivy"
 [pipelines.default]
-expression = "bm25"
+expression = "bm25 % 5"
 """
 VECTORS = """
 [models.hash]
@@ -320,7 +320,7 @@ plugin = "qdrant"
 embedder = "hash"
 {server}
 [pipelines.default]
-expression = "dense"
+expression = "dense % 5"
 """
 
 
@@ -331,30 +331,24 @@ def wire() -> Iterator[QdrantWire]:
     started.stop()
 
 
-async def _finds_the_last_of_many(servers: Servers, stages: str, pipeline: str, count: int) -> None:
-    """The index itself must leave out the others: what comes back is cut to five long before these three."""
-    async with with_tenants(servers, stages) as tenants:
+@pytest.mark.parametrize("index", ["words", "vectors", "vectors on a server"])
+async def test_documents_that_stand_behind_all_of_another_tenant_are_found(
+    servers: Servers, wire: QdrantWire, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index itself must leave the others out: what it gives is cut long before these three."""
+    monkeypatch.setattr("tamis.stage_run._MOST_CANDIDATES", 50)
+    server = f'url = "{wire.url}"\napi_key = "key"\nbatch_seconds = 20\nconnect_seconds = 20'
+    stages = {
+        "words": WORDS_INDEXED,
+        "vectors": VECTORS.format(server=""),
+        "vectors on a server": VECTORS.format(server=server),
+    }
+    async with with_tenants(servers, stages[index]) as tenants:
         await _share(tenants[""])
-        many = [_document(str(number), f"smooth sauce {number % 7}") for number in range(count)]
-        await tenants["a"].write(*(many[start : start + 1_000] for start in range(0, count, 1_000)))
+        await tenants["a"].write([_document(str(number), f"smooth sauce {number % 7}") for number in range(200)])
         await tenants["b"].write([_document(str(number), "sauce " + "and other words " * 9) for number in range(3)])
-        waiting = index_service_pb2.WaitIndexedRequest(collection="docs")
-        await tenants[""].call(tenants[""].index.WaitIndexed(waiting, timeout=60))
-        found = await tenants["b"].search("smooth sauce", pipeline)
+        await tenants[""].wait()
+        request = search_service_pb2.RetrieveRequest(collection="docs", query="smooth sauce")
+        found = await tenants["b"].searches.Retrieve(request)
         assert {each.passage.document_id for each in found.hits} == {"0", "1", "2"}
         assert all("other words" in each.passage.text for each in found.hits)
-
-
-async def test_three_documents_behind_ten_thousand_of_another_are_found_by_words(servers: Servers) -> None:
-    await _finds_the_last_of_many(servers, WORDS_INDEXED, "bm25 % 5", 10_000)
-
-
-async def test_three_documents_behind_many_of_another_are_found_by_vectors(servers: Servers) -> None:
-    await _finds_the_last_of_many(servers, VECTORS.format(server=""), "dense % 5", 1_000)
-
-
-async def test_three_documents_behind_many_of_another_are_found_on_a_qdrant_server(
-    servers: Servers, wire: QdrantWire
-) -> None:
-    server = f'url = "{wire.url}"\napi_key = "key"\nbatch_seconds = 20\nconnect_seconds = 20'
-    await _finds_the_last_of_many(servers, VECTORS.format(server=server), "dense % 5", 300)
