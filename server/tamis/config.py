@@ -48,11 +48,17 @@ class ServerConfig(_Section):
     """The table `[server]`. Durations are seconds."""
 
     listen: str = "127.0.0.1:7601"
+    metrics_listen: str = ""
     data_directory: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tamis")))
     default_deadline: Annotated[float, Field(gt=0, le=3600)] = 10.0
     deadline_margin: Annotated[float, Field(ge=0, le=10)] = 0.02
     max_message_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 64 << 20
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 256
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _is_off_or_loopback(cls, value: str) -> str:
+        return cls._is_loopback(value) if value else value
 
     @field_validator("listen")
     @classmethod

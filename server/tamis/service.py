@@ -21,6 +21,7 @@ from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
 from tamis.journal import Collection, Delete, Journal, Written
 from tamis.languages import known_language
+from tamis.metrics import IndexReading, Metrics, Reading
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
@@ -47,6 +48,7 @@ class Tamis:
         self.components = build(config)
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
+        self.metrics = Metrics()
         self._loop = StageLoop()
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
@@ -68,7 +70,10 @@ class Tamis:
         self._indexes = Indexes(self._journal, self._recipes, directory / "indexes")
         self._progress = Progress(self._journal, self._indexes, self._loop)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
-        self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
+        self._orchestrator = Orchestrator(
+            self._loop, self._journal.passages, prices=self.config.prices, observe=self.metrics.stage
+        )
+        self._journal.committed = self.metrics.commit
         self._loop.start()
         try:
             await self._loop.run(self.components.open)
@@ -133,6 +138,14 @@ class Tamis:
     def index_states(self, collection: Collection) -> list[IndexState]:
         """How far each index of a collection has got."""
         return self._indexes.states(collection)
+
+    async def reading(self) -> Reading:
+        """How far every index is, for the metrics."""
+        states = ((each.id, state) for each in await self._all_collections() for state in self._indexes.states(each))
+        indexes = tuple(
+            IndexReading(collection, each.stage, each.applied_sequence, each.lag_count) for collection, each in states
+        )
+        return Reading(indexes, self._journal.waiting_count)
 
     async def write(self, collection: str, documents: Sequence[Document]) -> Written:
         """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""

@@ -7,6 +7,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -54,6 +55,8 @@ class Journal:
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
+        self.committed: Callable[[int, float], None] = lambda count, seconds: None
+        """Called on the writer's thread after each commit, with how many writes shared it and how long it took."""
 
     @classmethod
     async def open(cls, path: Path) -> Journal:
@@ -181,6 +184,11 @@ class Journal:
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
 
+    @property
+    def waiting_count(self) -> int:
+        """How many writes wait for a commit."""
+        return len(self._waiting)
+
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(work, self._reader))
 
@@ -201,9 +209,11 @@ class Journal:
         if not group:
             return
         try:
+            started = time.monotonic()
             self._writer.begin()
             outcomes = [_attempt(self._writer, each.work) for each in group]
             self._writer.commit()
+            self.committed(len(group), time.monotonic() - started)
         except Exception as error:
             self._writer.rollback()
             _LOG.exception("journal commit failed")

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from tamis.config import TenancyConfig
 from tamis.errors import MalformedMessage, Overloaded, TamisError
+from tamis.metrics import Metrics
 from tamis.rpc.principals import principal, principal_of
 from tamis.rpc.status import code_of, to_status
 
@@ -33,8 +34,8 @@ _OURS = "/tamis."
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the call and its iteration, so that an error in the middle of a stream keeps its status, too."""
 
-    def __init__(self, most_calls: int, tenancy: TenancyConfig) -> None:
-        self._most_calls, self._tenancy = most_calls, tenancy
+    def __init__(self, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
+        self._most_calls, self._tenancy, self._metrics = most_calls, tenancy, metrics
         self._calls = 0
 
     async def intercept_service(
@@ -96,6 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._calls -= 1
             code = code_of(failure).name if failure else code
             elapsed = round(time.monotonic() - started, 6)
+            self._metrics.call(method.removeprefix("/tamis.v1."), code, elapsed)
             _LOG.info("call", method=method, code=code, elapsed_seconds=elapsed, request_id=id)
         if failure is not None:
             status = to_status(failure)
