@@ -51,7 +51,8 @@ class MmrReranker(ListwiseReranker):
     def __init__(self, settings: MmrSettings) -> None:
         super().__init__(settings)
         self._embedder: Embedder = settings.embedder
-        self._cache: LRUCache[bytes, Float32Array] = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
+        self._cache: LRUCache[tuple[str, bytes], Float32Array]
+        self._cache = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="mmr")
 
     async def close(self) -> None:
@@ -89,7 +90,8 @@ class MmrReranker(ListwiseReranker):
     ) -> AsyncIterator[list[int]]:
         """Writes each passage's vector to its row of `vectors`; the rows written so far, as they grow.
 
-        Each text is embedded once, those that stand first in the prior order first.
+        Each text is embedded once, those that stand first in the prior order first. Vectors are kept for each tenant
+        apart: one that is there already tells that a text was.
         """
         texts = [passage.full_text for passage in passages]
         rows: dict[bytes, list[int]] = {}
@@ -100,7 +102,7 @@ class MmrReranker(ListwiseReranker):
         pauses = Pauses()
         for key, places in rows.items():
             await pauses.take()
-            kept = self._cache.get(key)
+            kept = self._cache.get((call.principal.tenant, key))
             if kept is None:
                 missing.append(key)
                 continue
@@ -118,7 +120,7 @@ class MmrReranker(ListwiseReranker):
                 known += rows[key]
                 call.usage.pair_count += len(rows[key])
                 if vector.nbytes <= self._cache.maxsize and vector.any():
-                    self._cache[key] = vector.copy()
+                    self._cache[call.principal.tenant, key] = vector.copy()
             yield known
 
     async def _embed(self, texts: Sequence[str], call: Call) -> Float32Array:

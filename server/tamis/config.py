@@ -34,6 +34,7 @@ __all__ = [
     "PipelineConfig",
     "PluginConfig",
     "ServerConfig",
+    "TenancyConfig",
     "load",
     "load_preset",
     "parse",
@@ -44,7 +45,9 @@ PRESETS = ("default", "fast", "hosted", "low-latency", "quality", "batch", "offl
 """The configurations that come with Tamis."""
 
 FILE_NAME = "tamis.toml"
+_TAKEN_HEADERS = frozenset({"x-request-id", "user-agent", "content-type", "te"})
 NAME = r"[a-z][a-z0-9_-]{0,62}"
+TENANT_ID = r"[a-z0-9_-]{1,63}"
 
 
 class _Section(BaseModel):
@@ -55,11 +58,17 @@ class ServerConfig(_Section):
     """The table `[server]`. Durations are seconds."""
 
     listen: str = "127.0.0.1:7601"
+    metrics_listen: str = ""
     data_directory: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tamis")))
     default_deadline: Annotated[float, Field(gt=0, le=3600)] = 10.0
     deadline_margin: Annotated[float, Field(ge=0, le=10)] = 0.02
     max_message_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 64 << 20
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 256
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _is_off_or_loopback(cls, value: str) -> str:
+        return cls._is_loopback(value) if value else value
 
     @field_validator("listen")
     @classmethod
@@ -69,6 +78,24 @@ class ServerConfig(_Section):
             raise ValueError("is HOST:PORT, port 0 to 65535")
         if host != "localhost" and not _is_loopback_address(host.strip("[]")):
             raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost): there is no authentication yet")
+        return value
+
+
+class TenancyConfig(_Section):
+    """The table `[tenancy]`. `header` names the metadata key that says for which tenant a call is made; empty for none.
+
+    Whoever can set it is that tenant: the server must only be reachable through the proxy that sets it. Without
+    `required`, a call that lacks it is an operator's.
+    """
+
+    header: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9_.-]*)?$", max_length=64)] = ""
+    required: bool = True
+
+    @field_validator("header")
+    @classmethod
+    def _is_plain(cls, value: str) -> str:
+        if value.endswith("-bin") or value.startswith("grpc-") or value in _TAKEN_HEADERS:
+            raise ValueError("is a key that gRPC or Tamis uses itself, or one of binary values")
         return value
 
 
@@ -139,6 +166,7 @@ class Config(_Section):
     """The whole file."""
 
     server: ServerConfig = ServerConfig()
+    tenancy: TenancyConfig = TenancyConfig()
     ingest: IngestConfig = IngestConfig()
     journal: JournalConfig = JournalConfig()
     models: dict[str, PluginConfig] = {}

@@ -4,10 +4,13 @@
     ├── InvalidRequest          INVALID_ARGUMENT      field violations a person can act on
     ├── InvalidExpression       INVALID_ARGUMENT      a pipeline expression, with its column
     ├── MalformedMessage        INVALID_ARGUMENT      bytes that are no message
+    ├── Unauthenticated         UNAUTHENTICATED       a call that does not say for whom it is made
+    ├── PermissionDenied        PERMISSION_DENIED     what only an operator may do
     ├── NotFound                NOT_FOUND             a collection, document, pipeline or stage
     ├── AlreadyExists           ALREADY_EXISTS
     ├── Overloaded              RESOURCE_EXHAUSTED    retry after a while
     ├── Unavailable             UNAVAILABLE           a part everything here needs cannot be reached
+    ├── IndexBehind             UNAVAILABLE           an index has not yet applied what the search must see
     ├── DeadlineExceeded        DEADLINE_EXCEEDED     nothing could be returned in time
     ├── Aborted                 ABORTED               somebody else's change came first
     ├── Superseded              ABORTED               another server writes this index by now
@@ -35,14 +38,17 @@ __all__ = [
     "DeadlineExceeded",
     "FailedPrecondition",
     "FieldViolation",
+    "IndexBehind",
     "InvalidExpression",
     "InvalidRequest",
     "JournalDamaged",
     "MalformedMessage",
     "NotFound",
     "Overloaded",
+    "PermissionDenied",
     "Superseded",
     "TamisError",
+    "Unauthenticated",
     "Unavailable",
     "Unusable",
 ]
@@ -55,12 +61,14 @@ class Code(Enum):
     DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
     ABORTED = 10
     INTERNAL = 13
     UNAVAILABLE = 14
     DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +164,20 @@ class NotFound(TamisError):
         return (FieldViolation(self._field, self.message),) if self._field else ()
 
 
+class Unauthenticated(TamisError):
+    """The call does not say, or not in a way that can be trusted, for which tenant it is made."""
+
+    code = Code.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(TamisError):
+    """Only an operator, a caller without a tenant, may do this. Never said of what the caller may not know of."""
+
+    code = Code.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
 class AlreadyExists(TamisError):
     """A thing of that name exists."""
 
@@ -183,6 +205,21 @@ class Unavailable(TamisError):
 
     code = Code.UNAVAILABLE
     reason = "UNAVAILABLE"
+
+    @property
+    def retry_after(self) -> float | None:
+        return 1.0
+
+
+class IndexBehind(TamisError):
+    """An index that a search reads has not applied the sequence it must see, in the time there was to wait for it."""
+
+    code = Code.UNAVAILABLE
+    reason = "INDEX_BEHIND"
+
+    def __init__(self, stage: str, applied_sequence: int, wanted_sequence: int) -> None:
+        message = f"the index of {stage!r} has applied {applied_sequence} of the {wanted_sequence} changes asked for"
+        super().__init__(message, metadata={"stage": stage, "applied_sequence": str(applied_sequence)})
 
     @property
     def retry_after(self) -> float | None:

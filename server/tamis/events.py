@@ -18,6 +18,7 @@ __all__ = [
     "Completed",
     "Event",
     "HitsRevised",
+    "IndexProgress",
     "StageOutcome",
     "StageReason",
     "StageReport",
@@ -63,6 +64,16 @@ class BudgetBasis(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexProgress:
+    """How far one stage's index had followed the journal when a search began: everything up to `applied_sequence`
+    could be found, and `lag_count` changes could not."""
+
+    stage: str
+    applied_sequence: int
+    lag_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class HitsRevised:
     """Replaces all hits sent before. Revisions count from 1 without gaps."""
 
@@ -96,7 +107,7 @@ class Completed:
     """The end. `pipeline` is the canonical expression that ran; `revision` the last one sent, 0 if none.
 
     `next_offset` is where the next page begins, None when there is none. `suggested_query` is empty without a better
-    spelling.
+    spelling. `index_progress` tells of each index that was read.
     """
 
     finish_reason: FinishReason
@@ -109,6 +120,7 @@ class Completed:
     facets: tuple[Facet, ...] = ()
     suggested_query: str = ""
     cost: Money | None = None
+    index_progress: tuple[IndexProgress, ...] = ()
 
     @property
     def unreachable(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +144,17 @@ class Indexes:
         self._remove_files(collection, generation.number)
         return is_gone
 
-    async def wait(self, collection: str, generation: int, sequence: int) -> None:
-        """Returns once every index of a generation has applied everything up to `sequence`. Raises `NotFound`."""
+    async def wait(self, collection: str, generation: int, sequence: int, stages: Container[str] | None = None) -> None:
+        """Returns once every index of a generation, or else those of `stages`, has applied everything up to `sequence`.
+
+        Raises `NotFound`.
+        """
         opened = self._sets.get(collection, {}).get(generation)
         if opened is None:
             raise NotFound("collection", collection)
-        await asyncio.gather(*(each.wait(sequence) for each in opened.followers.values()))
+        followers = opened.followers.items()
+        wanted = (each for stage, each in followers if stages is None or stage in stages)
+        await asyncio.gather(*(each.wait(sequence) for each in wanted))
 
     def has(self, collection: Collection, generation: int) -> bool:
         """Whether a generation's indexes are open here."""

@@ -38,8 +38,10 @@ class Orchestrator:
         hydrate: Hydrate,
         planner: FixedShares | None = None,
         prices: PriceTable | None = None,
+        observe: Callable[[StageReport], None] = lambda _: None,
     ) -> None:
-        self._loop = loop
+        """`observe` is told of every stage that has ended."""
+        self._loop, self._observe = loop, observe
         self._hydrate = hydrate
         self._planner = planner or FixedShares()
         self._prices = prices or PriceTable()
@@ -77,7 +79,7 @@ class Orchestrator:
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
         companions = Companions(pipeline.components[name] for name in pipeline.retrievers)
         shared = replace(request, companions=companions)
-        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner, self._prices)
+        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner, self._prices, self._observe)
 
 
 class _Search:
@@ -91,7 +93,9 @@ class _Search:
         hydrate: Hydrate,
         planner: FixedShares,
         prices: PriceTable,
+        observe: Callable[[StageReport], None],
     ) -> None:
+        self._observe = observe
         self._pipeline, self._request, self._planner, self._prices = pipeline, request, planner, prices
         self._cascade = Cascade(pipeline, request, loop, hydrate, planner, self._report, self._note_found)
         self._spelling = Spelling(pipeline, request, loop)
@@ -158,6 +162,7 @@ class _Search:
     def _report(self, report: StageReport) -> None:
         priced = replace(report, cost=self._prices.cost(report.usage))
         self._reports.append(priced)
+        self._observe(priced)
         self._events.put_nowait(priced)
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
@@ -189,6 +194,7 @@ class _Search:
             tuple(facets),
             await self._spelling.finish(),
             total(report.cost for report in self._reports),
+            self._request.index_progress,
         )
         self._events.put_nowait(completed)
 

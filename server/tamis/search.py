@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tamis.component import Component
+from tamis.context import Principal
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
+from tamis.events import IndexProgress
 from tamis.facets import FacetSpec
 from tamis.journal import Generation
 from tamis.model import Document, Query
@@ -27,6 +29,7 @@ class Search:
     """A query, the pipeline to run it through, and how the hits are wanted.
 
     With `like_document_ids` documents like these are looked for, and not they themselves; the query may then be empty.
+    Every index that is read has applied `min_sequence`. `mends_spelling` says whether a better spelling may be told.
     """
 
     pipeline: Pipeline
@@ -35,6 +38,9 @@ class Search:
     facet_specs: tuple[FacetSpec, ...] = ()
     overrides: tuple[Override, ...] = ()
     like_document_ids: tuple[str, ...] = ()
+    min_sequence: int = 0
+    principal: Principal = Principal()
+    mends_spelling: bool = True
     split: int = 1
 
     def on(self, generation: Generation, components: Mapping[str, Component]) -> Search:
@@ -46,7 +52,13 @@ class Search:
             split=generation.split,
         )
 
-    def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
+    def request(
+        self,
+        deadline: Deadline,
+        request_id: str = "",
+        like: Sequence[Document] = (),
+        index_progress: tuple[IndexProgress, ...] = (),
+    ) -> Request:
         """The same as stages see it, `like` being the documents named or their beginnings.
 
         Raises `InvalidRequest` for a wrong override.
@@ -59,6 +71,9 @@ class Search:
             self.facet_specs,
             self.query.text,
             request_id,
+            self.principal,
+            index_progress=index_progress,
+            mends_spelling=self.mends_spelling,
             split=self.split,
         )
 

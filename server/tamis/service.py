@@ -18,15 +18,18 @@ from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
+from tamis.expression import Expression
 from tamis.filters import Filter
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
 from tamis.journal import Collection, DeadLetter, Delete, Journal, Patch, PostgresAddress, Tenures, Written, naming
 from tamis.languages import known_language
+from tamis.metrics import IndexReading, Metrics, Reading
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build, inspect
+from tamis.progress import Progress
 from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
@@ -49,6 +52,7 @@ class Tamis:
         self.components = build(config)
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
+        self.metrics = Metrics()
         self._loop = StageLoop()
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
@@ -59,6 +63,7 @@ class Tamis:
         self._indexes: Indexes
         self._generations: Generations
         self._watch: CatalogWatch | None = None
+        self._progress: Progress
         self._orchestrator: Orchestrator
 
     async def open(self) -> None:
@@ -70,8 +75,12 @@ class Tamis:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
         tenures = Tenures(self._journal, self.config.journal.lease_seconds)
         self._indexes = Indexes(self._journal, self._recipes, directory / "indexes", tenures)
+        self._progress = Progress(self._journal, self._indexes, self._loop)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
-        self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
+        self._orchestrator = Orchestrator(
+            self._loop, self._journal.passages, prices=self.config.prices, observe=self.metrics.stage
+        )
+        self._journal.committed = self.metrics.commit
         self._loop.start()
         try:
             await self._loop.run(self.components.open)
@@ -110,9 +119,9 @@ class Tamis:
         """Every installed plugin, loaded once to see whether it can be."""
         return await self._at_work(inspect)
 
-    async def create_collection(self, id: str, language: str = "") -> Collection:
+    async def create_collection(self, id: str, language: str = "", *, tenant_partitioned: bool = False) -> Collection:
         """A new, empty collection with its indexes. Raises `AlreadyExists`, `InvalidRequest`."""
-        return await self._change(self._create_collection(id, known_language(language)))
+        return await self._change(self._create_collection(id, known_language(language), tenant_partitioned))
 
     async def delete_collection(self, id: str) -> None:
         """Removes a collection with everything in it. Raises `NotFound`."""
@@ -126,9 +135,30 @@ class Tamis:
         """At most `limit` collections by id, those beyond `after`."""
         return await self._journal.collections(limit=limit, after=after)
 
+    async def tenant_collection(self, tenant: str, name: str) -> Collection:
+        """The collection that a tenant knows by a name: its own, or a shared one with what it holds of this tenant.
+
+        Raises `NotFound`, which tells of no other tenant's.
+        """
+        return await self._journal.tenant_collection(tenant, name)
+
+    async def tenant_collections(self, tenant: str, *, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` of those by name, those beyond `after`."""
+        return await self._journal.tenant_collections(tenant, limit=limit, after=after)
+
     def index_states(self, collection: Collection) -> list[IndexState]:
         """How far each index of a collection has got."""
         return self._indexes.states(collection)
+
+    async def reading(self) -> Reading:
+        """How far every index is, for the metrics."""
+        states = (
+            (each.id, state) for each in await self._journal.all_collections() for state in self._indexes.states(each)
+        )
+        indexes = tuple(
+            IndexReading(collection, each.stage, each.applied_sequence, each.lag_count) for collection, each in states
+        )
+        return Reading(indexes, self._journal.waiting_count)
 
     async def write(self, collection: str, documents: Sequence[Document], request_id: str = "") -> Written:
         """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`.
@@ -168,9 +198,9 @@ class Tamis:
         """Raises `NotFound`."""
         return await self._journal.document(collection, document_id)
 
-    async def documents(self, collection: str, *, limit: int, after: str = "") -> list[Document]:
-        """At most `limit` documents by id, without texts, those beyond `after`."""
-        return await self._journal.documents(collection, limit=limit, after=after)
+    async def documents(self, collection: str, *, limit: int, after: str = "", tenant: str = "") -> list[Document]:
+        """At most `limit` documents, all or one tenant's, by id, without texts, those beyond `after`."""
+        return await self._journal.documents(collection, limit=limit, after=after, tenant=tenant)
 
     def generation_states(self, collection: Collection) -> list[GenerationState]:
         """How far each generation of a collection has got."""
@@ -227,9 +257,9 @@ class Tamis:
         return self._indexes.states(known)
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
-        """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
+        """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
         async with self._generations.bound(search) as bound:
-            request = await self._request(bound, deadline, request_id)
+            request = await self._request(bound, bound.pipeline.expression, deadline, request_id)
             async with aclosing(self._orchestrator.search(bound.pipeline, request)) as events:
                 async for event in events:
                     yield event
@@ -239,7 +269,7 @@ class Tamis:
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
         async with self._generations.bound(search) as bound:
-            request = await self._request(bound, deadline, request_id)
+            request = await self._request(bound, bound.pipeline.retrieval, deadline, request_id)
             async with aclosing(self._orchestrator.retrieve(bound.pipeline, request)) as events:
                 async for event in events:
                     yield event
@@ -256,9 +286,10 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
-    async def _request(self, search: Search, deadline: Deadline, request_id: str) -> Request:
+    async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
+        progress = await self._progress.reached(search, part, deadline)
         like = [await self._like(search.query.collection, each) for each in search.like_document_ids]
-        return search.request(deadline, request_id, like)
+        return search.request(deadline, request_id, like, progress)
 
     async def _like(self, collection: str, document_id: str) -> Document:
         try:
@@ -267,9 +298,11 @@ class Tamis:
             raise NotFound("document", document_id, field="like_document_ids") from None
         return replace(found, text=found.text[:MOST_LIKE])  # twenty whole documents would be much to hold
 
-    async def _create_collection(self, id: str, language: str) -> Collection:
+    async def _create_collection(self, id: str, language: str, tenant_partitioned: bool) -> Collection:
         async with self._changing:
-            created = await self._journal.create_collection(id, language, self._recipes.current)
+            created = await self._journal.create_collection(
+                id, language, self._recipes.current, tenant_partitioned=tenant_partitioned
+            )
             try:
                 await self._loop.run(lambda: self._indexes.refresh(created))
             except BaseException:

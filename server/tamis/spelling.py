@@ -32,9 +32,9 @@ class Spelling:
         self._task: asyncio.Task[str] | None = None
 
     def start(self) -> None:
-        """Asks, unless nobody knows or there is no question."""
+        """Asks, unless nobody knows, there is no question, or the words are not for the caller."""
         knowing, query = self._knowing, self._request.asked
-        if knowing is not None and self._request.is_question:
+        if knowing is not None and self._request.is_question and self._request.mends_spelling:
             self._task = asyncio.ensure_future(self._loop.run(lambda: knowing.suggest(query, call=self._call)))
 
     async def finish(self) -> str:

@@ -16,7 +16,7 @@ from tamis.component import Component
 from tamis.context import Call, CallEnded, Companions, Options, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError
-from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import IndexProgress, StageOutcome, StageReason, StageReport, StageRole
 from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
@@ -44,6 +44,7 @@ class Request:
     """What every stage of one search shares. `options` are settings that it changes for itself, by stage; `split` is
     how its generation divides documents.
 
+    `mends_spelling` says whether the words of an index may be told to the caller.
     `question` is what to answer where that is not what to look for; empty where only documents like others are sought.
     """
 
@@ -57,6 +58,8 @@ class Request:
     principal: Principal = Principal()
     companions: Companions = field(default_factory=Companions)
     split: int = 1
+    index_progress: tuple[IndexProgress, ...] = ()
+    mends_spelling: bool = True
 
     @property
     def asked(self) -> Query:

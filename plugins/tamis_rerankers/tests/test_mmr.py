@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.context import Call, CallEnded
+from tamis.context import Call, CallEnded, Principal
 from tamis.model import Query
 from tamis.models import Float32Array, TextKind
 from tamis.stage import Reranking
@@ -206,3 +206,11 @@ async def test_of_ten_thousand_passages_a_first_order_comes_early_and_a_call_tha
     assert sizes[0] == 64
     assert sizes[-1] == 10_000
     assert sizes.count(10_000) == 1
+
+
+async def test_no_tenant_learns_from_the_cache_what_another_has() -> None:
+    mine, others = Call(principal=Principal(tenant="a")), Call(principal=Principal(tenant="b"))
+    async with opened(_reranker(CountingEmbedder())) as reranker:
+        await _last(reranker, TEXTS, 5, mine)
+        await _last(reranker, TEXTS, 5, others)
+    assert others.usage.cache_hit_count == mine.usage.cache_hit_count

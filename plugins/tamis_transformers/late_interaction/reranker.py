@@ -53,7 +53,8 @@ class LateInteractionReranker(PointwiseReranker):
             raise ConfigurationError(f"embedder: {type(embedder).__name__} gives no token vectors")
         self._embedder, self._store = embedder, settings.store
         self._compression = _COMPRESSIONS[settings.store]
-        self._cache: LRUCache[bytes, Rows] = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
+        self._cache: LRUCache[tuple[str, bytes], Rows]
+        self._cache = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
         self._indexes: dict[tuple[str, int], TokenIndex] = {}
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="tamis-max-sim")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="tamis-token-store")
@@ -93,7 +94,7 @@ class LateInteractionReranker(PointwiseReranker):
             call.check()
             some = range(start, min(start + _AT_ONCE, len(passages)))
             wanted = {index: (passages[index].id, hashes[index]) for index in some}
-            scores = await self._known_scores(asked, query, wanted)
+            scores = await self._known_scores(asked, query, wanted, call.principal.tenant)
             missing.extend(index for index in some if index not in scores)
             for index, score in scores.items():
                 call.usage.cache_hit_count += 1
@@ -102,16 +103,17 @@ class LateInteractionReranker(PointwiseReranker):
         async with aclosing(self._vectors([texts[index] for index in missing], call)) as stream:  # type: ignore[type-var]
             async for place, vectors in stream:
                 index = missing[place]
-                score = await self._fresh_score(asked, hashes[index], vectors)
+                score = await self._fresh_score(asked, (call.principal.tenant, hashes[index]), vectors)
                 call.usage.pair_count += 1
                 yield index, score
 
     async def _known_scores(
-        self, asked: Float32Array, query: Query, wanted: Mapping[int, tuple[str, bytes]]
+        self, asked: Float32Array, query: Query, wanted: Mapping[int, tuple[str, bytes]], tenant: str
     ) -> dict[int, float]:
-        """Of the passages that are stored or in the cache."""
+        """Of the passages that are stored or in the tenant's part of the cache: a hit tells that a text was there."""
         index = self._indexes.get((query.collection, query.generation))
-        cached = {place: rows for place, (_, key) in wanted.items() if (rows := self._cache.get(key)) is not None}
+        found = {place: self._cache.get((tenant, key)) for place, (_, key) in wanted.items()}
+        cached = {place: rows for place, rows in found.items() if rows is not None}
 
         def work() -> dict[int, float]:
             asked_for = dict(wanted.values())
@@ -123,7 +125,7 @@ class LateInteractionReranker(PointwiseReranker):
 
         return await asyncio.get_running_loop().run_in_executor(self._scoring, work)
 
-    async def _fresh_score(self, asked: Float32Array, key: bytes, vectors: Float32Array) -> float:
+    async def _fresh_score(self, asked: Float32Array, key: tuple[str, bytes], vectors: Float32Array) -> float:
         """By the vectors as they will come back, so that a score does not depend on what was asked before."""
         if not np.isfinite(vectors).all():
             return math.nan

@@ -7,7 +7,7 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from tamis.context import Call
+from tamis.context import Call, Principal
 from tamis.errors import ConfigurationError
 from tamis.model import Query
 from tamis.models import Embedder
@@ -58,6 +58,14 @@ async def test_passages_seen_before_come_from_the_cache_with_the_same_scores() -
     assert (first.usage.cache_hit_count, second.usage.cache_hit_count) == (0, len(TEXTS))
     assert first.usage.pair_count == second.usage.pair_count == len(TEXTS)
     assert cached.scores == pytest.approx(fresh.scores, abs=0.05)
+
+
+async def test_no_tenant_learns_from_the_cache_what_another_has() -> None:
+    mine, others = Call(principal=Principal(tenant="a")), Call(principal=Principal(tenant="b"))
+    async with opened(late_interaction(HashEmbedder(HashEmbedder.Settings()))) as reranker:
+        await last(reranker, TEXTS[0], mine)
+        await last(reranker, TEXTS[0], others)
+    assert (mine.usage.cache_hit_count, others.usage.cache_hit_count) == (0, 0)
 
 
 async def test_a_cache_of_no_bytes_keeps_nothing() -> None:

@@ -29,6 +29,7 @@ from tamis.cli.options import (
     Overrides,
     PageSize,
     Pipeline,
+    Tenant,
     Timeout,
 )
 from tamis.cli.output import ExitCode, console, fail, failures, notices, print_json
@@ -64,6 +65,7 @@ def batch(
         bool, typer.Option("--retry-failed", help="Ask again what failed in the run before.")
     ] = False,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Searches or reranks for every line of a file: those with passages are reranked, the others searched for.
@@ -80,7 +82,7 @@ def batch(
         failures(address),
         opened(file) as lines,  # before the record, which a new beginning empties
         contextlib.closing(_record(output, trec, restart=not resume, retry_failed=retry_failed)) as record,
-        Client(address) as client,
+        Client(address, tenant=tenant) as client,
     ):
         with _interruptible() as interrupted, bars(quiet=json, on=notices) as progress:
             task = progress.add_task("queries", total=_count(file) if progress.live.is_started else None)

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Language
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Language, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -20,11 +20,11 @@ app = typer.Typer(help="Lists, creates and deletes collections.", no_args_is_hel
 
 
 @app.command("list")
-def list_collections(address: Address = DEFAULT_ADDRESS, json: Json = False) -> None:
+def list_collections(address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", json: Json = False) -> None:
     """Lists collections with their size and how far each index has got."""
     found: list[pb.Collection] = []
     token = ""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         while True:
             page = client.index.ListCollections(pb.ListCollectionsRequest(page_size=100, page_token=token))
             found.extend(page.collections)
@@ -45,9 +45,9 @@ def list_collections(address: Address = DEFAULT_ADDRESS, json: Json = False) -> 
 
 
 @app.command()
-def create(name: str, language: Language = "", address: Address = DEFAULT_ADDRESS) -> None:
+def create(name: str, language: Language = "", address: Address = DEFAULT_ADDRESS, tenant: Tenant = "") -> None:
     """Creates an empty collection."""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         client.index.CreateCollection(pb.CreateCollectionRequest(collection=name, language=language))
     console.print(f"created {name}")
 
@@ -56,10 +56,11 @@ def create(name: str, language: Language = "", address: Address = DEFAULT_ADDRES
 def delete(
     name: str,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Deletes a collection with everything in it. There is no way back."""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         found = client.index.GetCollection(pb.GetCollectionRequest(collection=name)).collection
         if not yes:
             typer.confirm(f"Delete {name} with its {found.document_count:,} documents?", abort=True)

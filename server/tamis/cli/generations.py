@@ -9,7 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -27,9 +27,11 @@ Number = Annotated[int, typer.Argument(min=1, help="The generation.", show_defau
 
 
 @app.command("list")
-def list_generations(collection: Name, address: Address = DEFAULT_ADDRESS, json: Json = False) -> None:
+def list_generations(
+    collection: Name, address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", json: Json = False
+) -> None:
     """Lists generations, what each is made of, and how far it has got."""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         found = client.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
     if json:
         generations = [MessageToDict(each, preserving_proto_field_name=True) for each in found.generations]
@@ -48,9 +50,11 @@ def list_generations(collection: Name, address: Address = DEFAULT_ADDRESS, json:
 
 
 @app.command()
-def switch(collection: Name, generation: Number, address: Address = DEFAULT_ADDRESS, json: Json = False) -> None:
+def switch(
+    collection: Name, generation: Number, address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", json: Json = False
+) -> None:
     """Has a generation serve, for every search that begins afterwards; also the way back."""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         request = pb.SwitchGenerationRequest(collection=collection, generation=generation)
         switched = client.index.SwitchGeneration(request)
     if json:
@@ -64,11 +68,12 @@ def drop(
     collection: Name,
     generation: Number,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
     """Removes a generation that does not serve, with its indexes; one that is being built is given up."""
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         if not (yes or json):
             typer.confirm(f"Drop generation {generation} of {collection}, and with it the way back to it?", abort=True)
         request = pb.DropGenerationRequest(collection=collection, generation=generation)

@@ -13,7 +13,7 @@ import typer
 
 from tamis.cli.index_run import Clash, IndexRun, Plan
 from tamis.cli.index_watch import stoppable, watch
-from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Language
+from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Language, Tenant
 from tamis.cli.output import ExitCode, console, fail, failures, print_json
 from tamis.cli.writing import Outcome, bars
 from tamis.client import Client
@@ -32,6 +32,7 @@ def index(
     collection: Collection = DEFAULT_COLLECTION,
     language: Language = "",
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     include: Annotated[list[str] | None, typer.Option(help="Only files that match one of these patterns.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="No files or folders that match one of these.")] = None,
     name: Annotated[str, typer.Option(help="What a single folder is called in ids, instead of by its own name.")] = "",
@@ -59,7 +60,7 @@ def index(
     choice = Choice(readers.keys(), tuple(include or ()), tuple(exclude or ()))
     plan = Plan(collection, roots, choice, readers, remove, moved, dry_run, wait, language)
     limits = Limits(file_timeout, file_memory * _MIB, file_size * _MIB)
-    with failures(address), Client(address) as client, Workers(limits, workers or None) as reading:
+    with failures(address), Client(address, tenant=tenant) as client, Workers(limits, workers or None) as reading:
         if watching:
             _watch(plan, client, reading, json)
             return

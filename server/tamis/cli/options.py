@@ -24,6 +24,7 @@ __all__ = [
     "PerDocument",
     "Pipeline",
     "Preset",
+    "Tenant",
     "Timeout",
     "configured",
 ]
@@ -39,6 +40,12 @@ Changes = Annotated[
 ]
 Address = Annotated[
     str, typer.Option("--address", "-a", envvar="TAMIS_ADDRESS", help="HOST:PORT of the server.", show_default=True)
+]
+Tenant = Annotated[
+    str,
+    typer.Option(
+        "--tenant", envvar="TAMIS_TENANT", help="The tenant to call for, as its proxy would; none for an operator."
+    ),
 ]
 Collection = Annotated[str, typer.Option("--collection", "-C", envvar="TAMIS_COLLECTION", help="The collection.")]
 Language = Annotated[

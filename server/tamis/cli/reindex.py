@@ -9,7 +9,7 @@ import grpc
 import typer
 from rich.progress import Progress
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, notices, print_json
 from tamis.cli.writing import bars
 from tamis.client import CallError, Client
@@ -29,6 +29,7 @@ def reindex(
         bool, typer.Option("--drop-old", help="Drop the one that served then. There is no way back.")
     ] = False,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Builds a new generation of a collection's indexes, by what is configured now, beside the one that serves.
@@ -36,7 +37,7 @@ def reindex(
     Searches and writes go on. Run it again after an interruption: what is being built already is gone on with.
     """
     switch = switch or drop_old
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         number = _begun(client, collection)
         if wait or switch:
             with bars(quiet=json, on=notices) as progress:

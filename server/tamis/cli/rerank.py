@@ -13,7 +13,7 @@ import typer
 from rich.text import Text
 
 from tamis.cli.candidates import Malformed, Question, objects, passage_of, question
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Overrides, Pipeline, Timeout
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Overrides, Pipeline, Tenant, Timeout
 from tamis.cli.output import ExitCode, console, fail, failures, notices, print_json
 from tamis.cli.request import overrides
 from tamis.cli.search import display
@@ -37,6 +37,7 @@ def rerank(
     override: Overrides = None,
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
     stream: Annotated[bool, typer.Option("--stream", help="With --json: every event as it comes, one a line.")] = False,
 ) -> None:
@@ -48,7 +49,7 @@ def rerank(
     if file == "-" and query and _names_a_file(query):
         query, file = "", query
     fields: dict[str, Any] = {"pipeline": pipeline, "page_size": limit, "stage_overrides": overrides(override or ())}
-    with failures(address), Client(address) as client, opened(file) as lines:
+    with failures(address), Client(address, tenant=tenant) as client, opened(file) as lines:
         reader = _Reader(lines, query)
         for asked in reader.questions():
             events = client.stream_rerank(asked.query, asked.passages or (), timeout=deadline, **fields)

@@ -19,6 +19,7 @@ from tamis.cli.options import (
     PageSize,
     PerDocument,
     Pipeline,
+    Tenant,
     Timeout,
 )
 from tamis.cli.output import console, failures, print_json
@@ -50,12 +51,16 @@ def search(
     ] = None,
     like: Annotated[list[str] | None, typer.Option("--like", help="Find documents like this one, by its id.")] = None,
     group: Annotated[bool, typer.Option("--group", help="Hits of one document together; -n counts documents.")] = False,
+    min_sequence: Annotated[
+        int, typer.Option("--min-sequence", min=0, help="Wait until the indexes have applied this sequence of a write.")
+    ] = 0,
     page: Annotated[str, typer.Option("--page", help="The token under the page before.")] = "",
     override: Annotated[
         list[str] | None, typer.Option("--set", help="A stage's setting, for this search: answer.max_sentences=5.")
     ] = None,
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
     stream: Annotated[bool, typer.Option("--stream", help="With --json: every event as it comes, one a line.")] = False,
 ) -> None:
@@ -75,8 +80,9 @@ def search(
         "like_document_ids": like or (),
         "group_by_document": group,
         "page_token": page,
+        "min_sequence": min_sequence,
     }
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         if json and not stream:
             request = pb.SearchRequest(collection=collection, query=query, **fields)
             with typed_errors():
@@ -102,10 +108,11 @@ def ask(
     pipeline: Pipeline = "",
     deadline: Timeout = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Answers from the documents, with a citation for every part of the answer."""
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         if json:
             request = pb.SearchRequest(collection=collection, query=question, pipeline=pipeline)
             with typed_errors():

@@ -55,6 +55,8 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(config) as server:
+        if server.metrics_address:
+            structlog.get_logger(__name__).info("metrics", url=f"http://{server.metrics_address}/metrics")
         print(f"listening on {server.address}", flush=True)
         await stop.wait()
         structlog.get_logger(__name__).info("stopping")

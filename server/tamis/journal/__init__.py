@@ -5,6 +5,7 @@ from tamis.journal.follower import Follower, FollowerStatus
 from tamis.journal.generations import SplitsChanged
 from tamis.journal.journal import CATALOG, Journal
 from tamis.journal.records import (
+    TENANT,
     Changes,
     Collection,
     DeadLetter,
@@ -24,6 +25,7 @@ from tamis.journal.tenures import Tenures
 
 __all__ = [
     "CATALOG",
+    "TENANT",
     "Changes",
     "Collection",
     "DeadLetter",

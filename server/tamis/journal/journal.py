@@ -85,6 +85,8 @@ class Journal:
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
+        self.committed: Callable[[int, float], None] = lambda count, seconds: None
+        """Called on the writer's thread after each commit, with how many writes shared it and how long it took."""
 
     @property
     def is_shared(self) -> bool:
@@ -139,10 +141,14 @@ class Journal:
         self._listeners.setdefault(collection, set()).add(listener)
         return lambda: self._listeners.get(collection, set()).discard(listener)
 
-    async def create_collection(self, id: str, language: str = "", recipe: Recipe | None = None) -> Collection:
+    async def create_collection(
+        self, id: str, language: str = "", recipe: Recipe | None = None, *, tenant_partitioned: bool = False
+    ) -> Collection:
         """Without a recipe its documents are divided by the built-in chunker. Raises `AlreadyExists`."""
         made = recipe or Recipe()
-        return await self._write(lambda store: store.create_collection(id, language, made))
+        return await self._write(
+            lambda store: store.create_collection(id, language, made, tenant_partitioned=tenant_partitioned)
+        )
 
     async def delete_collection(self, id: str) -> None:
         """Raises `NotFound`."""
@@ -197,9 +203,17 @@ class Journal:
         """Raises `NotFound`."""
         return await self._read(lambda store: store.document(collection, document_id))
 
-    async def documents(self, collection: str, *, limit: int, after: str = "") -> list[Document]:
-        """At most `limit` documents by id, without texts, those beyond `after`."""
-        return await self._read(lambda store: store.documents(collection, limit, after))
+    async def tenant_collection(self, tenant: str, name: str) -> Collection:
+        """A collection as a tenant sees it. Raises `NotFound`, which tells of no other tenant's."""
+        return await self._read(lambda store: store.tenant_collection(tenant, name))
+
+    async def tenant_collections(self, tenant: str, *, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` of those by name, those beyond `after`."""
+        return await self._read(lambda store: store.tenant_collections(tenant, limit, after))
+
+    async def documents(self, collection: str, *, limit: int, after: str = "", tenant: str = "") -> list[Document]:
+        """At most `limit` documents, all or one tenant's, by id, without texts, those beyond `after`."""
+        return await self._read(lambda store: store.documents(collection, limit, after, tenant))
 
     async def passages(self, collection: str, wanted: Sequence[tuple[str, int]], split: int = 1) -> dict[str, Passage]:
         """Passages by (id, document version), superseded ones left out."""
@@ -250,6 +264,11 @@ class Journal:
         return await self._write(
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
+
+    @property
+    def waiting_count(self) -> int:
+        """How many writes wait for a commit."""
+        return len(self._waiting)
 
     async def take_lease(self, place: leases.Place, seconds: float) -> int | None:
         """The epoch in which this process may write an index; None while another one may."""
@@ -436,9 +455,11 @@ class Journal:
     def _committed(self, group: Sequence[_Waiting]) -> list[Any]:
         for attempt in range(1, _MOST_ATTEMPTS + 1):
             try:
+                started = time.monotonic()
                 self._writer.begin()
                 outcomes = [_attempt(self._writer, each.work) for each in group]
                 self._writer.commit()
+                self.committed(len(group), time.monotonic() - started)
                 return outcomes
             except Interrupted:
                 self._writer.rollback()

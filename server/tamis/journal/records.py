@@ -11,6 +11,7 @@ from tamis.errors import NotFound
 from tamis.model import Change, Document, Passage, Value
 
 __all__ = [
+    "TENANT",
     "Changes",
     "Collection",
     "DeadLetter",
@@ -25,6 +26,10 @@ __all__ = [
     "Upsert",
     "Written",
 ]
+
+
+TENANT = "$tenant"
+"""The reserved key of metadata under which a document of a shared collection says whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Collection:
     `language` is an ISO 639-1 code, empty when none was given. `passage_count` is that of the generation that serves.
     `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces. Changes
     up to `compacted_upto` may be gone where they were superseded.
+    `tenant_partitioned` says that tenants share it; a tenant's own has the id `TENANT/NAME`.
     """
 
     id: str
@@ -71,6 +77,7 @@ class Collection:
     passage_count: int = 0
     language: str = ""
     serving_generation: int = 1
+    tenant_partitioned: bool = False
     generations: tuple[Generation, ...] = ()
     compacted_upto: int = 0
 

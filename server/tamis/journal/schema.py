@@ -149,6 +149,20 @@ CREATE TABLE requests (
 CREATE INDEX requests_by_time ON requests (collection, time);
 """
 
+_TENANTS = """
+ALTER TABLE collections ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+ALTER TABLE collections ADD COLUMN tenant_partitioned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+CREATE INDEX documents_by_tenant ON documents (collection, tenant, id);
+CREATE TABLE tenants (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    tenant TEXT NOT NULL,
+    document_count INTEGER NOT NULL DEFAULT 0,
+    last_sequence INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (collection, tenant)
+);
+"""
+
 MIGRATIONS: tuple[tuple[int, str], ...] = (
     (1, _TABLES),
     (2, _LANGUAGE_AND_PLACES),
@@ -156,6 +170,7 @@ MIGRATIONS: tuple[tuple[int, str], ...] = (
     (4, _GENERATIONS),
     (5, _LEASES),
     (6, _COMPACTION),
+    (7, _TENANTS),
 )
 """What leads to each version of the schema from the one before it; never changed once released."""
 

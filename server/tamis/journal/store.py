@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tamis.errors import AlreadyExists, InvalidRequest, NotFound
-from tamis.journal import generations, passages
+from tamis.journal import generations, passages, tenants
 from tamis.journal.database import Database
 from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
 from tamis.journal.generations import SplitsChanged
 from tamis.journal.records import (
+    TENANT,
     Changes,
     Collection,
     Delete,
@@ -88,15 +89,19 @@ class Store:
         self._db.execute("ROLLBACK TO SAVEPOINT mutation")
         self._db.execute("RELEASE SAVEPOINT mutation")
 
-    def create_collection(self, id: str, language: str, recipe: Recipe) -> Collection:
-        """Adds an empty collection whose first generation is made by `recipe`. Raises `AlreadyExists`."""
-        created = Collection(id, uuid.uuid4().hex, datetime.now(UTC), language=language)
+    def create_collection(
+        self, id: str, language: str, recipe: Recipe, *, tenant_partitioned: bool = False
+    ) -> Collection:
+        """Adds an empty collection whose first generation is made by `recipe`.
+
+        Raises `AlreadyExists`, also for a name that some tenant would see twice.
+        """
         added = self._db.execute(
-            "INSERT INTO collections (id, incarnation, create_time, language) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (id) DO NOTHING",
-            (id, created.incarnation, created.create_time.isoformat(), language),
+            "INSERT INTO collections (id, incarnation, create_time, language, tenant, tenant_partitioned) "
+            "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            (id, uuid.uuid4().hex, datetime.now(UTC).isoformat(), language, tenants.of(id), int(tenant_partitioned)),
         )
-        if not added.rowcount:
+        if not added.rowcount or tenants.collides(self._db, id, tenant_partitioned):
             raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id})
         generations.insert(self._db, self.key(id), 1, recipe, 1, is_divided=True)
         return self.collection(id)
@@ -126,6 +131,28 @@ class Store:
         """At most `limit` collections by id, those beyond `after`."""
         return self._collections("WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 
+    def tenant_collection(self, tenant: str, name: str) -> Collection:
+        """A collection as a tenant sees it: its own, or a shared one with what it holds of this tenant.
+
+        Raises `NotFound`, which tells of no other tenant's.
+        """
+        found = tenants.found(self._db, tenant, name)
+        if found is None:
+            known = [tenants.name_of(each) for each in tenants.listed(self._db, tenant, 20)]
+            raise NotFound("collection", name, available=known, field="collection")
+        return self._seen_by(tenant, found)
+
+    def tenant_collections(self, tenant: str, limit: int, after: str = "") -> list[Collection]:
+        """At most `limit` of those by name, those beyond `after`."""
+        return [self._seen_by(tenant, each) for each in tenants.listed(self._db, tenant, limit, after)]
+
+    def _seen_by(self, tenant: str, id: str) -> Collection:
+        known = self.collection(id)
+        if not known.tenant_partitioned:
+            return known
+        documents, last = tenants.count(self._db, self.key(id), tenant)
+        return replace(known, document_count=documents, last_sequence=last, passage_count=0, generations=())
+
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
         """Applies mutations in order, each with the next sequence; what changes nothing gets none.
 
@@ -151,12 +178,12 @@ class Store:
             raise NotFound("document", document_id, field="document_id")
         return found
 
-    def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
-        """At most `limit` documents by id, those beyond `after`, without their texts and landmarks."""
+    def documents(self, id: str, limit: int, after: str = "", tenant: str = "") -> list[Document]:
+        """At most `limit` documents, all or one tenant's, by id, those beyond `after`, without texts and landmarks."""
         rows = self._db.execute(
             "SELECT id, '', title, metadata, version, '[]' FROM documents "
-            "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
-            (self.key(id), after, limit),
+            f"WHERE collection = ? {'AND tenant = ? ' if tenant else ''}AND id > ? ORDER BY id LIMIT ?",
+            (self.key(id), *([tenant] if tenant else []), after, limit),
         )
         return [_document(row) for row in rows]
 
@@ -233,6 +260,7 @@ class Store:
         self._log(key, sequence, document.id, False)
         self._remove(key, document.id, known is not None)
         self._insert(key, sequence, mutation, splits)
+        tenants.note(self._db, key, _tenant(document), sequence, known is None)
         return None
 
     def _is_divided_so(self, key: int, mutation: Upsert, splits: Mapping[int, bool]) -> bool:
@@ -242,10 +270,12 @@ class Store:
         return all(passages.are_stored(self._db, key, split, id, divisions[split]) for split in divided)
 
     def _delete(self, key: int, sequence: int, document_id: str) -> int | None:
-        if self._known(key, document_id) is None:
+        known = self._known(key, document_id)
+        if known is None:
             return 0
         self._log(key, sequence, document_id, True)
         self._remove(key, document_id, True)
+        tenants.note(self._db, key, known[2], sequence, -1)
         return None
 
     def _patch(self, key: int, sequence: int, patch: Patch, field: str) -> int | None:
@@ -266,21 +296,24 @@ class Store:
             "UPDATE documents SET version = ?, metadata = ?, content_hash = ? WHERE collection = ? AND id = ?",
             (sequence, after, _content_hash(patched), key, known.id),
         )
+        tenants.note(self._db, key, _tenant(known), sequence, 0)
         return None
 
     def _rewrite(self, key: int, sequence: int, document_id: str) -> int | None:
-        if self._known(key, document_id) is None:
+        known = self._known(key, document_id)
+        if known is None:
             return 0
         self._log(key, sequence, document_id, False)
         self._db.execute(
             "UPDATE documents SET version = ? WHERE collection = ? AND id = ?", (sequence, key, document_id)
         )
+        tenants.note(self._db, key, known[2], sequence, 0)
         return None
 
     def _known(self, key: int, document_id: str) -> Any:
-        """Version and content hash, or None."""
+        """Version, content hash and tenant, or None."""
         return self._one(
-            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", key, document_id
+            "SELECT version, content_hash, tenant FROM documents WHERE collection = ? AND id = ?", key, document_id
         )
 
     def _document(self, key: int, document_id: str) -> Document | None:
@@ -303,9 +336,9 @@ class Store:
         row = (key, document.id, sequence, document.title, document.text, encode(document.metadata))
         landmarks = encode_landmarks(document.landmarks)
         self._db.execute(
-            "INSERT INTO documents (collection, id, version, title, text, metadata, content_hash, landmarks) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, _content_hash(document), landmarks),
+            "INSERT INTO documents (collection, id, version, title, text, metadata, content_hash, landmarks, tenant) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, _content_hash(document), landmarks, _tenant(document)),
         )
         for split in splits:
             passages.insert(self._db, key, split, document.id, mutation.divisions[split])
@@ -328,16 +361,17 @@ class Store:
         rows = self._db.execute(
             "SELECT id, incarnation, create_time, last_sequence, document_count, (SELECT g.passage_count FROM "
             "generations g WHERE g.collection = key AND g.number = serving_generation), language, serving_generation, "
-            f"compacted_upto, key FROM collections {where}",
+            f"tenant_partitioned, compacted_upto, key FROM collections {where}",
             values,
         )
         return [self._collection(row) for row in rows.fetchall()]
 
     def _collection(self, row: Sequence[Any]) -> Collection:
-        id, incarnation, created, *columns, compacted, key = row
+        id, incarnation, created, *columns, partitioned, compacted, key = row
         known = generations.generations(self._db, key)
         return replace(
             Collection(id, incarnation, datetime.fromisoformat(created), *columns),
+            tenant_partitioned=bool(partitioned),
             generations=known,
             compacted_upto=compacted,
         )
@@ -348,6 +382,10 @@ class Store:
 
 def _document(row: Sequence[Any]) -> Document:
     return Document(row[0], row[1], row[2], decode(row[3]), row[4], decode_landmarks(row[5]))
+
+
+def _tenant(document: Document) -> str:
+    return str(document.metadata.get(TENANT, ""))
 
 
 def _content_hash(document: Document) -> bytes:

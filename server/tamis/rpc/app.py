@@ -15,6 +15,7 @@ from tamis.errors import ConfigurationError
 from tamis.rpc.catalog import CatalogServicer
 from tamis.rpc.index import IndexServicer
 from tamis.rpc.interceptor import CallInterceptor
+from tamis.rpc.scraping import scraped
 from tamis.rpc.search import SearchServicer
 from tamis.service import Tamis
 from tamis.v1 import (
@@ -38,10 +39,11 @@ _GRACE = 5.0  # seconds that calls under way get at the end
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that takes calls at `address`, `HOST:PORT`."""
+    """A server that takes calls at `address`, `HOST:PORT`, and serves metrics at another, unless that is empty."""
 
     address: str
     tamis: Tamis
+    metrics_address: str = ""
 
 
 @asynccontextmanager
@@ -53,25 +55,27 @@ async def running(config: Config) -> AsyncGenerator[RunningServer, None]:
     tamis = Tamis(config)
     await tamis.open()
     try:
-        server = _server(config)
+        server = _server(tamis)
         search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(tamis), server)
         index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexServicer(tamis), server)
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(tamis), server)
         readiness = await _add_standard_services(server)
         address = _bound(server, config.server.listen)
-        await server.start()
-        try:
-            yield RunningServer(address, tamis)
-        finally:
-            await readiness.enter_graceful_shutdown()
-            await server.stop(_GRACE)
+        async with scraped(tamis, config.server.metrics_listen) as metrics_address:
+            await server.start()
+            try:
+                yield RunningServer(address, tamis, metrics_address)
+            finally:
+                await readiness.enter_graceful_shutdown()
+                await server.stop(_GRACE)
     finally:
         await tamis.close()
 
 
-def _server(config: Config) -> grpc.aio.Server:
+def _server(tamis: Tamis) -> grpc.aio.Server:
+    config = tamis.config
     return grpc.aio.server(
-        interceptors=[CallInterceptor(config.server.max_concurrent_calls)],
+        interceptors=[CallInterceptor(config.server.max_concurrent_calls, config.tenancy, tamis.metrics)],
         options=[
             ("grpc.max_receive_message_length", config.server.max_message_bytes),
             ("grpc.max_send_message_length", -1),

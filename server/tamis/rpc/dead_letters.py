@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from tamis.errors import InvalidRequest
-from tamis.service import Tamis
+from tamis.rpc.views import Viewing
 from tamis.v1 import index_service_pb2 as pb
 from tamis.wire.checks import collection_id, distinct, identifier, page_size
 from tamis.wire.dead_letters import from_dead_letter, from_place, to_place
@@ -18,10 +18,8 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _MOST_IDS = 1_000
 
 
-class DeadLetterCalls:
+class DeadLetterCalls(Viewing):
     """A part of IndexService."""
-
-    _tamis: Tamis
 
     async def ListDeadLetters(  # noqa: N802
         self, request: pb.ListDeadLettersRequest, context: Context

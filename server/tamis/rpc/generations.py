@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tamis.errors import InvalidRequest
 from tamis.journal import Collection
 from tamis.rpc.deadlines import deadline_of
-from tamis.service import Tamis
+from tamis.rpc.views import Viewing
 from tamis.v1 import index_service_pb2 as pb
 from tamis.wire.checks import collection_id
 from tamis.wire.generations import from_generation, from_index_state
@@ -20,10 +20,8 @@ __all__ = ["GenerationCalls"]
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
-class GenerationCalls:
+class GenerationCalls(Viewing):
     """Validates, calls the service, converts."""
-
-    _tamis: Tamis
 
     async def BuildGeneration(  # noqa: N802
         self, request: pb.BuildGenerationRequest, context: Context
@@ -58,6 +56,7 @@ class GenerationCalls:
             language=collection.language,
             generations=[from_generation(each) for each in self._tamis.generation_states(collection)],
             serving_generation=collection.serving_generation,
+            tenant_partitioned=collection.tenant_partitioned,
         )
 
 

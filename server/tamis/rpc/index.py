@@ -14,7 +14,6 @@ from tamis.errors import InvalidRequest
 from tamis.rpc.dead_letters import DeadLetterCalls
 from tamis.rpc.generations import GenerationCalls
 from tamis.rpc.upkeep import UpkeepCalls
-from tamis.service import Tamis
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import index_service_pb2_grpc
 from tamis.wire.checks import (
@@ -40,9 +39,6 @@ _MOST_BATCH = 1_000
 class IndexServicer(DeadLetterCalls, GenerationCalls, UpkeepCalls, index_service_pb2_grpc.IndexServiceServicer):
     """Validates, calls the service, converts."""
 
-    def __init__(self, tamis: Tamis) -> None:
-        self._tamis = tamis
-
     async def GetCollection(  # noqa: N802
         self, request: pb.GetCollectionRequest, context: Context
     ) -> pb.GetCollectionResponse:
@@ -62,7 +58,8 @@ class IndexServicer(DeadLetterCalls, GenerationCalls, UpkeepCalls, index_service
     async def CreateCollection(  # noqa: N802
         self, request: pb.CreateCollectionRequest, context: Context
     ) -> pb.CreateCollectionResponse:
-        created = await self._tamis.create_collection(collection_id(request.collection), request.language)
+        name, is_shared = collection_id(request.collection), request.tenant_partitioned
+        created = await self._tamis.create_collection(name, request.language, tenant_partitioned=is_shared)
         return pb.CreateCollectionResponse(collection=self._collection(created))
 
     async def DeleteCollection(  # noqa: N802

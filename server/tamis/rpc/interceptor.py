@@ -14,7 +14,10 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from tamis.config import TenancyConfig
 from tamis.errors import MalformedMessage, Overloaded, TamisError
+from tamis.metrics import Metrics
+from tamis.rpc.principals import principal, principal_of
 from tamis.rpc.status import code_of, to_status
 
 __all__ = ["CallInterceptor", "request_id"]
@@ -31,8 +34,8 @@ _OURS = "/tamis."
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the call and its iteration, so that an error in the middle of a stream keeps its status, too."""
 
-    def __init__(self, most_calls: int) -> None:
-        self._most_calls = most_calls
+    def __init__(self, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
+        self._most_calls, self._tenancy, self._metrics = most_calls, tenancy, metrics
         self._calls = 0
 
     async def intercept_service(
@@ -81,6 +84,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await context.send_initial_metadata(((_REQUEST_ID, id),))
                 if self._calls > self._most_calls:
                     raise Overloaded(f"the server already serves {self._most_calls} calls")
+                principal.set(principal_of(context.invocation_metadata() or (), self._tenancy))
                 yield
             code = "OK"
         except TamisError as error:
@@ -93,6 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._calls -= 1
             code = code_of(failure).name if failure else code
             elapsed = round(time.monotonic() - started, 6)
+            self._metrics.call(method.removeprefix("/tamis.v1."), code, elapsed)
             _LOG.info("call", method=method, code=code, elapsed_seconds=elapsed, request_id=id)
         if failure is not None:
             status = to_status(failure)

@@ -14,10 +14,10 @@ from tamis.events import Event
 from tamis.rpc.batch import side_by_side
 from tamis.rpc.deadlines import deadline_of
 from tamis.rpc.interceptor import request_id
-from tamis.service import Tamis
+from tamis.rpc.views import Viewing
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
-from tamis.wire.events import Collected, EventWriter, from_facet
+from tamis.wire.events import Collected, EventWriter, from_facet, from_progress
 from tamis.wire.passages import from_report, from_usage, to_passages
 from tamis.wire.searches import MOST_RERANKED, PageTokens, SearchMessage, to_generation, to_reranking, to_search
 
@@ -28,11 +28,8 @@ Response = TypeVar("Response", bound=Message)
 _MOST_READ = 1_000
 
 
-class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
+class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
     """Validates, starts the search, converts what it tells."""
-
-    def __init__(self, tamis: Tamis) -> None:
-        self._tamis = tamis
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:  # noqa: N802
         tokens = PageTokens(request)
@@ -47,6 +44,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
+            index_progress=[from_progress(each) for each in end.index_progress],
         )
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:  # noqa: N802
@@ -110,6 +108,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             next_page_token=tokens.token(end.next_offset),
             facets=[from_facet(each) for each in end.facets],
             suggested_query=end.suggested_query,
+            index_progress=[from_progress(each) for each in end.index_progress],
         )
 
     def _search(self, request: SearchMessage, deadline: Deadline, tokens: PageTokens) -> AsyncGenerator[Event, None]:

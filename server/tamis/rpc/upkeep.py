@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from tamis.service import Tamis
+from tamis.rpc.views import Viewing
 from tamis.v1 import index_service_pb2 as pb
 from tamis.verification import Comparison
 from tamis.wire.checks import collection_id
@@ -17,10 +17,8 @@ __all__ = ["UpkeepCalls"]
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 
-class UpkeepCalls:
+class UpkeepCalls(Viewing):
     """Validates, calls the service, converts."""
-
-    _tamis: Tamis
 
     async def CompactCollection(  # noqa: N802
         self, request: pb.CompactCollectionRequest, context: Context

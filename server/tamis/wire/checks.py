@@ -20,16 +20,21 @@ __all__ = [
     "page_size",
     "query_text",
     "request_id",
+    "sequence",
+    "unreserved",
 ]
 
-_COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_COLLECTION = re.compile(r"(?:[a-z0-9_-]{1,63}/)?[a-z0-9][a-z0-9_-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LONGEST_QUERY = 10_000
 
 
 def collection_id(value: str, field: str = "collection") -> str:
-    """1 to 63 characters of a-z, 0-9, - and _, beginning with a letter or a digit."""
+    """1 to 63 characters of a-z, 0-9, - and _, beginning with a letter or a digit.
+
+    `TENANT/NAME`, by which operators know a tenant's collection, is let through; `tamis.tenancy` says who may.
+    """
     if not value:
         raise InvalidRequest.of(field, "is required")
     if not _COLLECTION.fullmatch(value):
@@ -84,6 +89,20 @@ def document_hit_limit(value: int) -> int:
     if value < 0:
         raise InvalidRequest.of("document_hit_limit", f"is {value}; it cannot be negative")
     return value
+
+
+def sequence(value: int, field: str = "sequence") -> int:
+    """0 or more; 0 stands for none in particular."""
+    if value < 0:
+        raise InvalidRequest.of(field, f"is {value}; it cannot be negative")
+    return value
+
+
+def unreserved(name: str, field: str) -> str:
+    """A top-level key of metadata that callers may use: those that begin with `$` are the server's."""
+    if name.startswith("$"):
+        raise InvalidRequest.of(field, "begins with $: such names are reserved")
+    return name
 
 
 def distinct(ids: Iterable[str], field: str) -> None:

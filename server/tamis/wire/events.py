@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from tamis.events import Completed, Event, HitsRevised, StageReport
+from tamis.events import Completed, Event, HitsRevised, IndexProgress, StageReport
 from tamis.facets import Facet
 from tamis.generator import AnswerDelta
 from tamis.model import Hit
@@ -15,7 +15,7 @@ from tamis.v1 import passage_pb2, search_service_pb2
 from tamis.wire.passages import from_citation, from_finish_reason, from_hit, from_report, from_usage
 from tamis.wire.values import from_value
 
-__all__ = ["Collected", "EventWriter", "from_facet"]
+__all__ = ["Collected", "EventWriter", "from_facet", "from_progress"]
 
 Response = TypeVar("Response", bound=Message)
 
@@ -111,6 +111,13 @@ def from_facet(facet: Facet) -> search_service_pb2.Facet:
     )
 
 
+def from_progress(progress: IndexProgress) -> search_service_pb2.IndexProgress:
+    """How far one index had got."""
+    return search_service_pb2.IndexProgress(
+        stage=progress.stage, applied_sequence=progress.applied_sequence, lag_count=progress.lag_count
+    )
+
+
 def _completed(event: Completed, next_page_token: str) -> search_service_pb2.Completed:
     return search_service_pb2.Completed(
         finish_reason=from_finish_reason(event.finish_reason),
@@ -123,4 +130,5 @@ def _completed(event: Completed, next_page_token: str) -> search_service_pb2.Com
         next_page_token=next_page_token,
         facets=[from_facet(each) for each in event.facets],
         suggested_query=event.suggested_query,
+        index_progress=[from_progress(each) for each in event.index_progress],
     )

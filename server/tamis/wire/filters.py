@@ -7,6 +7,7 @@ from datetime import datetime
 from tamis.errors import InvalidRequest
 from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, Scalar
 from tamis.v1 import filter_pb2, value_pb2
+from tamis.wire.checks import unreserved
 from tamis.wire.values import to_value
 
 __all__ = ["to_filter", "to_path", "to_selection"]
@@ -127,4 +128,5 @@ def to_path(text: str, field: str) -> tuple[str, ...]:
     if not all(names):
         description = "is required" if not text else "has an empty name between its dots"
         raise InvalidRequest.of(field, description)
+    unreserved(names[0], field)
     return tuple(names)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tamis.errors import InvalidRequest
 from tamis.journal import Patch
 from tamis.v1 import index_service_pb2 as pb
-from tamis.wire.checks import distinct, identifier
+from tamis.wire.checks import distinct, identifier, unreserved
 from tamis.wire.values import to_metadata
 
 __all__ = ["to_patches"]
@@ -35,4 +35,5 @@ def _patch(message: pb.MetadataPatch, field: str) -> Patch:
             raise InvalidRequest.of(f"{field}.removed_keys[{place}]", "is empty")
         if key in message.metadata:
             raise InvalidRequest.of(f"{field}.removed_keys[{place}]", "is also set by this patch")
+        unreserved(key, f"{field}.removed_keys[{place}]")
     return Patch(message.document_id, to_metadata(message.metadata, f"{field}.metadata"), removed)

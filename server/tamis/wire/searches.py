@@ -22,7 +22,7 @@ from tamis.presentation import Boost, Condition, Presentation, Recency, SortKey
 from tamis.search import Search
 from tamis.v1 import passage_pb2
 from tamis.v1 import search_service_pb2 as pb
-from tamis.wire.checks import collection_id, distinct, document_hit_limit, identifier, page_size, query_text
+from tamis.wire.checks import collection_id, distinct, document_hit_limit, identifier, page_size, query_text, sequence
 from tamis.wire.filters import to_filter, to_path
 from tamis.wire.values import to_value
 
@@ -55,6 +55,7 @@ def to_search(message: SearchMessage, pipeline: Pipeline, tokens: PageTokens) ->
         _facet_specs(message.facet_specs),
         _overrides(message.stage_overrides),
         like,
+        sequence(message.min_sequence, "min_sequence"),
     )
 
 

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tamis.errors import InvalidRequest
 from tamis.model import Value
 from tamis.v1 import value_pb2
+from tamis.wire.checks import unreserved
 
 __all__ = ["from_metadata", "from_value", "to_metadata", "to_value"]
 
@@ -19,6 +20,8 @@ _DEEPEST = 16
 
 def to_metadata(fields: Mapping[str, value_pb2.Value], field: str) -> dict[str, Value]:
     """Raises `InvalidRequest` with the path of the first value that cannot be kept."""
+    for key in fields:
+        unreserved(key, f'{field}["{key[:64]}"]')
     return _map(fields, field, 0)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import grpc
 
 from tamis.client.errors import typed_errors
+from tamis.client.tenants import TENANT_HEADER, ForTenant
 from tamis.client.writing import Writing
 from tamis.v1 import (
     catalog_service_pb2_grpc,
@@ -31,13 +32,17 @@ class Client:
     The methods of this class raise `CallError`; the stubs themselves raise `grpc.RpcError`. Thread-safe.
     """
 
-    def __init__(self, address: str) -> None:
-        """`address` is `HOST:PORT`. Connects when first used."""
+    def __init__(self, address: str, *, tenant: str = "", tenant_header: str = TENANT_HEADER) -> None:
+        """`address` is `HOST:PORT`. Connects when first used.
+
+        `tenant` is sent with every call, as a proxy would: for a server that takes it from `tenant_header`.
+        """
         options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._channel = grpc.insecure_channel(address, options=options)
-        self.search = search_service_pb2_grpc.SearchServiceStub(self._channel)
-        self.index = index_service_pb2_grpc.IndexServiceStub(self._channel)
-        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+        channel = grpc.intercept_channel(self._channel, ForTenant(tenant_header, tenant)) if tenant else self._channel
+        self.search = search_service_pb2_grpc.SearchServiceStub(channel)
+        self.index = index_service_pb2_grpc.IndexServiceStub(channel)
+        self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
 
     def __enter__(self) -> Self:
         return self
