@@ -54,6 +54,11 @@ class Cluster:
     def data(self) -> Path:
         return self._folder / "data"
 
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+        return str(self._folder / ".s.PGSQL.5432")
+
     def url(self, database: str = "postgres", password: str = PASSWORD) -> str:
         """The URL of a database."""
         secret = f":{password}" if password else ""
@@ -89,10 +94,17 @@ class Cluster:
                 time.sleep(0.02)
 
     def kill(self) -> None:
-        """Ends all of its processes at once, as a machine that loses its power would."""
+        """Ends all of its processes at once, none of which can tell anybody; each has a session of its own."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        pid = self._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            os.kill(each, signal.SIGKILL)
         self._process.wait()
+        for child in children:  # they are not ours to wait for, and share the memory that the next start wants
+            while not _is_dead(child):
+                time.sleep(0.01)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self, mode: str = "fast") -> None:
@@ -112,6 +124,14 @@ class Cluster:
         command = [str(self._programs / program), *arguments]
         done = subprocess.run(command, user=self._user, cwd=self._folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def _is_dead(pid: str) -> bool:
+    """Also when nobody has asked yet how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
 
 
 def _user() -> int | None:

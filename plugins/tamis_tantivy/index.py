@@ -26,7 +26,7 @@ from tamis_tantivy.suggestions import suggestion
 __all__ = ["TantivyIndex", "open_schema"]
 
 T = TypeVar("T")
-_FORMAT = 3
+_FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
 _PAGE = 20_000  # ids read at a time

@@ -79,11 +79,15 @@ class IngestConfig(_Section):
 
 
 class JournalConfig(_Section):
-    """The table `[journal]`: a PostgreSQL database that servers share. Without `url`, SQLite in the data directory."""
+    """The table `[journal]`: a PostgreSQL database that servers share. Without `url`, SQLite in the data directory.
+
+    `lease_seconds` is how long the others wait for a server that is gone before one of them writes shared indexes.
+    """
 
     url: SecretStr | None = None
     password_file: Path | None = None
     namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = "tamis"
+    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
 
     @field_validator("url")
     @classmethod

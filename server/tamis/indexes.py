@@ -13,9 +13,10 @@ import structlog
 
 from tamis.component import Component
 from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
-from tamis.journal import Collection, Follower, Generation, Journal
+from tamis.journal import Collection, Follower, Generation, Journal, SharedFollower, Tenures
+from tamis.journal.leases import Place
 from tamis.recipes import Recipes
-from tamis.stage import HasIndex, Index
+from tamis.stage import HasIndex, Index, SharedIndex
 
 __all__ = ["CANNOT_BE_OPENED", "IndexState", "Indexes"]
 
@@ -58,9 +59,11 @@ class Indexes:
     by a number: a collection that is created again never meets the files of the one before it.
     """
 
-    def __init__(self, journal: Journal, recipes: Recipes, directory: Path) -> None:
-        self._journal, self._recipes, self._directory = journal, recipes, directory
+    def __init__(self, journal: Journal, recipes: Recipes, directory: Path, tenures: Tenures) -> None:
+        """`tenures` is for indexes that several servers see; it is closed with the last of them."""
+        self._journal, self._recipes, self._directory, self._tenures = journal, recipes, directory, tenures
         self._sets: dict[str, dict[int, _IndexSet]] = {}
+        self._incarnations: dict[str, str] = {}
 
     async def open(self, collections: list[Collection]) -> None:
         """Opens the indexes of all collections and removes files that belong to none.
@@ -84,6 +87,8 @@ class Indexes:
         Raises `ConfigurationError` when the one that serves, or the one called `must`, cannot be opened; then none of
         its indexes stays open.
         """
+        if self._incarnations.get(collection.id) != collection.incarnation:
+            await self.forget(collection.id)
         known = {each.number for each in collection.generations}
         for number in self._sets.get(collection.id, {}).keys() - known:
             await self._drop_set(self._sets[collection.id].pop(number))
@@ -101,7 +106,26 @@ class Indexes:
         """Stops following a collection and removes its indexes."""
         for each in self._sets.pop(collection.id, {}).values():
             await self._drop_set(each)
+        self._incarnations.pop(collection.id, None)
         shutil.rmtree(self._directory / collection.incarnation, ignore_errors=True)
+
+    async def forget(self, collection: str) -> None:
+        """Stops following a collection that another server has removed, and removes what is kept of it here.
+
+        What is kept on another machine goes with the server that removed the collection.
+        """
+        for each in self._sets.pop(collection, {}).values():
+            outcomes = await asyncio.gather(
+                *(_let_go(index, each.followers.get(stage)) for stage, index in each.indexes.items()),
+                return_exceptions=True,
+            )
+            _told(outcomes, "index could not be removed; the next start removes it")
+        if (incarnation := self._incarnations.pop(collection, "")) != "":
+            shutil.rmtree(self._directory / incarnation, ignore_errors=True)
+
+    def incarnations(self) -> dict[str, str]:
+        """The collections whose indexes are open here, each with its incarnation."""
+        return dict(self._incarnations)
 
     async def remove_generation(self, collection: Collection, generation: Generation) -> bool:
         """Removes the indexes of a dropped generation. False when that cannot be done now.
@@ -126,9 +150,10 @@ class Indexes:
             raise NotFound("collection", collection)
         await asyncio.gather(*(each.wait(sequence) for each in opened.followers.values()))
 
-    def has(self, collection: str, generation: int) -> bool:
+    def has(self, collection: Collection, generation: int) -> bool:
         """Whether a generation's indexes are open here."""
-        return generation in self._sets.get(collection, {})
+        is_same = self._incarnations.get(collection.id) == collection.incarnation
+        return is_same and generation in self._sets.get(collection.id, {})
 
     def report(self, collection: str, generation: int, problem: str) -> None:
         """Notes why a generation's indexes cannot be followed yet; an empty word takes that back."""
@@ -158,11 +183,13 @@ class Indexes:
         """Stops all followers and closes all indexes."""
         opened = [each for sets in self._sets.values() for each in sets.values()]
         self._sets.clear()
+        self._incarnations.clear()
         closing = [
             *(each.close() for one in opened for each in one.followers.values()),
             *(each.close() for one in opened for each in one.indexes.values() if not one.followers),
         ]
         _told(await asyncio.gather(*closing, return_exceptions=True), "index failed to close")
+        await self._tenures.close()
 
     async def _add(self, collection: Collection, generation: Generation, *, must: bool) -> None:
         """Opens the indexes of one generation, or with `must` none of them, and follows the journal for them."""
@@ -183,15 +210,21 @@ class Indexes:
             await asyncio.gather(*(index.close() for index in added.indexes.values()), return_exceptions=True)
             raise
         self._sets.setdefault(collection.id, {})[generation.number] = added
+        self._incarnations[collection.id] = collection.incarnation
         if generation.is_divided:
             self._follow(collection, added)
 
     def _follow(self, collection: Collection, opened: _IndexSet) -> None:
-        number, split = opened.generation.number, opened.generation.split
         opened.followers = {
-            stage: Follower(self._journal, collection.id, number, stage, index, split)
+            stage: self._follower(collection, opened.generation, stage, index)
             for stage, index in opened.indexes.items()
         }
+
+    def _follower(self, collection: Collection, generation: Generation, stage: str, index: Index) -> Follower:
+        what = (self._journal, collection.id, generation.number, stage, index, generation.split)
+        if isinstance(index, SharedIndex):
+            return SharedFollower(*what, incarnation=collection.incarnation, tenures=self._tenures)
+        return Follower(*what, incarnation=collection.incarnation)
 
     async def _drop_set(self, opened: _IndexSet) -> bool:
         dropping = [each.drop() for each in (opened.followers or opened.indexes).values()]
@@ -216,9 +249,21 @@ class Indexes:
             reason = "index is behind what the journal was compacted to; building it again"
         else:
             return index
+        place = (collection.id, generation.number, stage)
+        if not await self._may_rebuild(place, reached, is_shared=isinstance(index, SharedIndex)):
+            return index
         _LOG.warning(reason, collection=collection.id, stage=stage)
         await index.drop()
         return await self._opened(collection, generation, stage, component)
+
+    async def _may_rebuild(self, place: Place, reached: int, *, is_shared: bool) -> bool:
+        """An index that other servers see may have got further since the collection was read, and is theirs while one
+        of them writes it."""
+        try:
+            last = (await self._journal.collection(place[0])).last_sequence
+        except NotFound:
+            return False
+        return reached > last and (not is_shared or await self._tenures.begin(place) is not None)
 
     async def _opened(
         self, collection: Collection, generation: Generation, stage: str, component: Component
@@ -259,6 +304,11 @@ class Indexes:
         found = {int(each.name) for each in (self._directory / collection.incarnation).glob("*") if each.name.isdigit()}
         for number in (found | {1}) - known:
             self._remove_files(collection, number)
+
+
+async def _let_go(index: Index, follower: Follower | None) -> None:
+    owner = follower or index
+    await (owner.close() if isinstance(index, SharedIndex) else owner.drop())
 
 
 def _told(outcomes: Iterable[object], event: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -30,7 +31,8 @@ class Recipes:
     def __init__(self, config: Config, components: Components) -> None:
         """Raises `ConfigurationError` when the chunker is none."""
         self._config, self._components = config, components
-        self._built_in = SentencesChunker(SentencesChunker.Settings())
+        configured = {name: each for name, each in components.items() if isinstance(each, Chunker)}
+        self._chunkers: dict[str, Chunker] = {"": SentencesChunker(SentencesChunker.Settings()), **configured}
         self._stages: dict[tuple[tuple[str, str], ...], Mapping[str, Component]] = {}
         self._check(config.ingest.chunker)
 
@@ -38,12 +40,16 @@ class Recipes:
     def current(self) -> Recipe:
         """What is configured now. To be asked once the components are open."""
         name = self._config.ingest.chunker
-        return Recipe(name, self._digest(name), self._config.replacements)
+        return Recipe(name, self._digests[name], self._config.replacements)
 
     def chunker(self, recipe: Recipe) -> Chunker:
-        """What divides documents for a generation. Raises `ConfigurationError` when it is not configured any more."""
-        found = self._components.get(recipe.chunker) if recipe.chunker else self._built_in
-        if not isinstance(found, Chunker):
+        """What divides documents for a generation: a chunker of the same settings, or else of the same name.
+
+        Raises `ConfigurationError` when neither is configured any more.
+        """
+        alike = (name for name, digest in self._digests.items() if digest == recipe.chunker_digest)
+        found = self._chunkers.get(next(alike, recipe.chunker))
+        if found is None:
             raise ConfigurationError(
                 f"it was divided by the chunker {recipe.chunker!r}, which is not configured any more; keep the table "
                 f"[models.{recipe.chunker}] until another generation serves and this one is dropped"
@@ -77,7 +83,7 @@ class Recipes:
                 except ConfigurationError as error:
                     message = f"collection {collection.id!r}, generation {generation.number}: {error.message}"
                     raise self._config.error(message, "ingest") from None
-                if generation.recipe.chunker_digest != self._digest(generation.recipe.chunker):
+                if generation.recipe.chunker_digest not in self._digests.values():
                     _LOG.warning(
                         "chunker was changed in its place; documents are divided so only as they are written",
                         collection=collection.id,
@@ -85,23 +91,24 @@ class Recipes:
                         chunker=generation.recipe.chunker or "(built in)",
                     )
 
-    def _digest(self, name: str) -> str:
-        chunker = self._components[name] if name else self._built_in
-        described = json.dumps([type(chunker).__name__, _described(chunker)], sort_keys=True)
-        return hashlib.blake2b(described.encode(), digest_size=12).hexdigest()
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """What tells chunkers apart, by name. Some are known only once the models they refer to are open."""
+        return {name: _digest(each) for name, each in self._chunkers.items()}
 
     def _check(self, name: str) -> None:
-        if not name:
+        if name in self._chunkers:
             return
-        if name not in self._components:
-            names = sorted(key for key, each in self._components.items() if isinstance(each, Chunker))
-            known = ", ".join(names) or "none"
-            message = f"[ingest] chunker names {name!r}, which is not configured; configured chunkers: {known}"
-            raise self._config.error(message, "ingest", "chunker")
-        found = self._components[name]
-        if not isinstance(found, Chunker):
-            message = f"[ingest] chunker names {name!r}, which is a {type(found).__name__}, not a Chunker"
-            raise self._config.error(message, "ingest", "chunker")
+        known = ", ".join(sorted(self._chunkers.keys() - {""})) or "none"
+        problem = f"is not configured; configured chunkers: {known}"
+        if name in self._components:
+            problem = f"is a {type(self._components[name]).__name__}, not a Chunker"
+        raise self._config.error(f"[ingest] chunker names {name!r}, which {problem}", "ingest", "chunker")
+
+
+def _digest(chunker: Chunker) -> str:
+    described = json.dumps([type(chunker).__name__, _described(chunker)], sort_keys=True)
+    return hashlib.blake2b(described.encode(), digest_size=12).hexdigest()
 
 
 def _described(component: Component) -> dict[str, Any]:

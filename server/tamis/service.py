@@ -12,14 +12,15 @@ from typing import Any, TypeVar
 
 import structlog
 
+from tamis.catalog_watch import CatalogWatch
 from tamis.compaction import Compacted, compact
-from tamis.config import Config, JournalConfig
+from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
-from tamis.journal import Collection, Delete, Journal, PostgresAddress, Written
+from tamis.journal import Collection, Delete, Journal, PostgresAddress, Tenures, Written
 from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
@@ -56,26 +57,30 @@ class Tamis:
         self._journal: Journal
         self._indexes: Indexes
         self._generations: Generations
+        self._watch: CatalogWatch | None = None
         self._orchestrator: Orchestrator
 
     async def open(self) -> None:
         """Opens journal, stages and indexes; on return requests can be served. Raises `ConfigurationError`."""
         directory = self.config.server.data_directory
         try:
-            self._journal = await Journal.open(_journal_address(self.config.journal) or directory / "journal.sqlite")
+            self._journal = await _journal(self.config)
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
-        self._indexes = Indexes(self._journal, self._recipes, directory / "indexes")
+        tenures = Tenures(self._journal, self.config.journal.lease_seconds)
+        self._indexes = Indexes(self._journal, self._recipes, directory / "indexes", tenures)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
         self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
         self._loop.start()
         try:
             await self._loop.run(self.components.open)
             await self._journal.adopt_generations(self._recipes.current)
-            collections = await self._all_collections()
+            collections = await self._journal.all_collections()
             self._recipes.check(collections)
             await self._loop.run(lambda: self._indexes.open(collections))
             self._generations.start(collections)
+            if self._journal.is_shared:
+                self._watch = CatalogWatch(self._journal, self._indexes, self._generations, self._loop, self._changing)
         except BaseException:
             await self.close()
             raise
@@ -85,6 +90,8 @@ class Tamis:
 
         Stages and indexes are left to their crash recovery when a plugin blocks their loop for good.
         """
+        if self._watch is not None:
+            await self._watch.close()
         await self._generations.close()
         alive = await self._loop.answers(within=_PATIENCE)
         if alive:
@@ -181,6 +188,8 @@ class Tamis:
         known = await self._journal.collection(collection)
         if sequence > known.last_sequence:
             raise InvalidRequest.of("sequence", f"not written yet; the last one is {known.last_sequence}")
+        if not self._indexes.has(known, known.serving_generation):  # made by another server, just now
+            await self._generations.refresh(collection)
         until = sequence or known.last_sequence
         try:
             async with asyncio.timeout(deadline.remaining):
@@ -258,14 +267,10 @@ class Tamis:
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
 
-    async def _all_collections(self) -> list[Collection]:
-        found: list[Collection] = []
-        while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
-            found.extend(page)
-        return found
 
-
-def _journal_address(config: JournalConfig) -> PostgresAddress | None:
-    if config.url is None:
-        return None
-    return PostgresAddress(config.url.get_secret_value(), config.namespace, config.password_file)
+async def _journal(config: Config) -> Journal:
+    directory, settings = config.server.data_directory, config.journal
+    if settings.url is None:
+        return await Journal.open(directory / "journal.sqlite")
+    address = PostgresAddress(settings.url.get_secret_value(), settings.namespace, settings.password_file)
+    return await Journal.open(address, lock=directory / "journal.lock")

@@ -373,3 +373,44 @@ async def test_what_a_dropped_generation_kept_on_the_disk_is_gone(servers: Serve
     async with servers.start(STAGES) as client:
         assert await client.found("sauce", "bm25") == {"sieve", "pan", "spoon"}
         assert {each.name for each in incarnation.iterdir()} == {"2"}
+
+
+async def test_a_write_that_was_divided_before_a_build_began_is_in_the_new_generation_as_well(
+    servers: Servers,
+) -> None:
+    blocking = fakes() + LINES.replace("raises", "blocks")
+    async with servers.start(blocking) as client:
+        await client.create()
+    async with servers.start(blocking.replace('chunker = "lines"', 'chunker = ""')) as client:
+        writing = asyncio.create_task(client.write(_lines("a")))
+        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert (await _build(client)).chunker == ""
+        trace.gate.set()
+        await writing
+        assert len(await _texts(client)) == 2
+        await _ready(client, 2)
+        await _switch(client, 2)
+        assert await _texts(client) == {("a", "A smooth sauce.\nA dull knife.")}
+
+
+async def test_a_chunker_that_was_changed_in_its_place_divides_anew_with_the_next_generation(servers: Servers) -> None:
+    short = OTHER_CHUNKER.replace("max_tokens = 32", "max_tokens = 64")
+    async with servers.start(fakes() + short) as client:
+        await client.create()
+        await client.write(_documents("a"))
+        before = (await _collection(client)).passage_count
+    async with servers.start(fakes() + OTHER_CHUNKER) as client:
+        await _build(client)
+        await _ready(client, 2)
+        assert (await _switch(client, 2)).passage_count > before
+
+
+async def test_a_chunker_may_have_another_name_as_long_as_it_divides_in_the_same_way(servers: Servers) -> None:
+    async with servers.start(fakes() + OTHER_CHUNKER) as client:
+        await client.create()
+        await client.write(_documents("a"))
+    async with servers.start(fakes() + OTHER_CHUNKER.replace("short", "renamed")) as client:
+        assert (await client.write(_documents("a")))[0].unchanged_count == 1
+        await _build(client)  # which shares its passages, so that nothing is divided
+        assert _generation(await _collection(client), 2).divided_document_count == 1
+        await _ready(client, 2)

@@ -80,7 +80,7 @@ ACTIONS = st.one_of(
     before=st.dictionaries(st.sampled_from(IDS), st.sampled_from(["short", TEXT]), max_size=6),
     actions=st.lists(ACTIONS, max_size=14),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 async def test_whatever_happens_meanwhile_a_new_split_is_every_document_divided_anew(
     before: dict[str, str], actions: list[tuple[str, str, str]]
 ) -> None:
@@ -91,7 +91,7 @@ async def test_whatever_happens_meanwhile_a_new_split_is_every_document_divided_
             await journal.create_collection("docs")
             await journal.write("docs", [_upsert(Document(key, text)) for key, text in before.items()])
             live = dict(before)
-            assert await journal.add_generation("docs", Recipe("small")) == 2
+            assert await journal.add_generation("docs", Recipe("small", "small")) == 2
             portion = await journal.undivided("docs", 2, limit=2)
             for action, key, text in actions:
                 if action == "write":
@@ -124,7 +124,7 @@ async def test_whatever_happens_meanwhile_a_new_split_is_every_document_divided_
 
 
 async def test_passages_are_those_of_the_split_that_is_asked_for(journal: Journal) -> None:
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     await journal.write("docs", [_upsert(Document("a", TEXT), 1, 2)])
     (whole,) = (await journal.passages("docs", [("a#0", 1), ("a#1", 1)])).values()
     first, second = (await journal.passages("docs", [("a#0", 1), ("a#1", 1)], 2)).values()
@@ -134,7 +134,7 @@ async def test_passages_are_those_of_the_split_that_is_asked_for(journal: Journa
 
 
 async def test_a_write_without_the_passages_of_a_new_split_is_refused_and_changes_nothing(journal: Journal) -> None:
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     with pytest.raises(SplitsChanged):
         await journal.write("docs", [Delete("never"), _upsert(Document("a", TEXT), 1)])
     assert (await journal.collection("docs")).last_sequence == 0
@@ -142,7 +142,7 @@ async def test_a_write_without_the_passages_of_a_new_split_is_refused_and_change
 
 async def test_a_document_written_again_while_it_waits_to_be_divided_costs_nothing(journal: Journal) -> None:
     await journal.write("docs", [_upsert(Document("a", TEXT))])
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     assert (await journal.write("docs", [_upsert(Document("a", TEXT), 1, 2)])).unchanged_count == 1
     await _divide(journal)
     assert (await journal.write("docs", [_upsert(Document("a", TEXT), 1, 2)])).unchanged_count == 1
@@ -168,9 +168,9 @@ async def test_the_same_chunker_with_other_settings_divides_anew(journal: Journa
 
 async def test_one_generation_is_divided_at_a_time_and_none_serves_before(journal: Journal) -> None:
     await journal.write("docs", [_upsert(Document("a", TEXT))])
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     with pytest.raises(FailedPrecondition, match="generation 2 is being built"):
-        await journal.add_generation("docs", Recipe("smaller"))
+        await journal.add_generation("docs", Recipe("smaller", "smaller"))
     with pytest.raises(FailedPrecondition, match="being divided"):
         await journal.serve_generation("docs", 2)
     with pytest.raises(NotFound, match="there are: 1, 2"):
@@ -179,7 +179,7 @@ async def test_one_generation_is_divided_at_a_time_and_none_serves_before(journa
 
 async def test_a_dropped_generation_leaves_nothing_and_its_number_is_not_given_again(journal: Journal) -> None:
     await journal.write("docs", [_upsert(Document(key, TEXT)) for key in IDS])
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     await _step(journal)
     portion = await journal.undivided("docs", 2)
     await journal.drop_generation("docs", 2)
@@ -190,7 +190,7 @@ async def test_a_dropped_generation_leaves_nothing_and_its_number_is_not_given_a
         assert (await journal.collection("docs")).generations[-1].is_dropped
     assert [each.number for each in (await journal.collection("docs")).generations] == [1]
     assert await journal.passages("docs", [("a#0", 1)], 2) == {}
-    assert await journal.add_generation("docs", Recipe("small")) == 3
+    assert await journal.add_generation("docs", Recipe("small", "small")) == 3
 
 
 async def test_the_generation_that_serves_cannot_be_dropped_and_one_that_is_gone_is_not_found(journal: Journal) -> None:
@@ -203,7 +203,7 @@ async def test_the_generation_that_serves_cannot_be_dropped_and_one_that_is_gone
 async def test_a_portion_that_another_server_divided_first_is_left_alone(journal: Journal) -> None:
     mutations: list[Mutation] = [_upsert(Document(key, TEXT)) for key in IDS]
     await journal.write("docs", mutations)
-    await journal.add_generation("docs", Recipe("small"))
+    await journal.add_generation("docs", Recipe("small", "small"))
     late = await journal.undivided("docs", 2, limit=2)
     await _step(journal, limit=4)
     await journal.divide("docs", 2, late, {each.id: [] for each in late.documents})
@@ -219,3 +219,13 @@ async def test_generations_of_an_older_tamis_take_over_the_chunker_that_is_confi
         await journal.adopt_generations(Recipe("short", "digest"))
     assert (await journal.collection("old")).generation(1).recipe == Recipe("short", "digest")
     assert (await journal.collection("new")).generation(1).recipe == Recipe("named", "settings")
+
+
+async def test_a_document_that_was_emptied_since_its_portion_was_read_stays_empty(journal: Journal) -> None:
+    await journal.write("docs", [_upsert(Document("a", TEXT))])
+    await journal.add_generation("docs", Recipe("small", "small"))
+    portion = await journal.undivided("docs", 2)
+    await journal.write("docs", [_upsert(Document("a", ""), 1, 2)])
+    await journal.divide("docs", 2, portion, {each.id: SMALL.chunk(each) for each in portion.documents})
+    await _divide(journal)
+    assert await _held(journal, 2) == {}

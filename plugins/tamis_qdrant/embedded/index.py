@@ -20,13 +20,14 @@ from tamis.errors import ConfigurationError
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
-from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset, terms
+from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, superset, terms
 from tamis_qdrant.embedded.process import Worker, WorkerGone
 
 __all__ = ["EmbeddedIndex"]
 
 _LOG = structlog.get_logger(__name__)
 _CURRENT = "current"
+_FORMAT = 2
 
 
 class EmbeddedIndex:
@@ -65,7 +66,7 @@ class EmbeddedIndex:
         closed: Callable[[EmbeddedIndex], None],
     ) -> EmbeddedIndex:
         """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when the vectors there were made
-        by another embedder."""
+        by another embedder or a newer Tamis."""
         index = cls(directory, embedder, index_from, files, closed)
         await index._on_files(index._prepare)
         await index._serving()
@@ -199,12 +200,24 @@ class EmbeddedIndex:
         return self._directory / (self._directory / _CURRENT).read_text().strip()
 
     def _prepare(self) -> None:
-        """Creates the folder, or checks who made it and removes copies that never took over."""
-        made_by = {"format": 1, "fingerprint": self._embedder.fingerprint, "dimensions": self._embedder.dimensions}
+        """Creates the folder, or checks who made it and removes copies that never took over.
+
+        One in the format of an older Tamis is removed: the journal fills the new one.
+        """
+        made_by: dict[str, Any] = {
+            "format": _FORMAT,
+            "fingerprint": self._embedder.fingerprint,
+            "dimensions": self._embedder.dimensions,
+        }
         note = self._directory / "tamis.json"
-        if note.exists() and json.loads(note.read_text()) != made_by:
+        found = json.loads(note.read_text()) if note.exists() else made_by
+        if {**found, "format": _FORMAT} != made_by:
             message = "the vectors here were made by another embedder; use a new collection, or the embedder of before"
             raise ConfigurationError(message, path=str(self._directory))
+        if found["format"] > _FORMAT:
+            raise ConfigurationError("the index was made by a newer Tamis", path=str(self._directory))
+        if found["format"] < _FORMAT:
+            shutil.rmtree(self._directory)
         self._directory.mkdir(parents=True, exist_ok=True)
         if not (self._directory / _CURRENT).exists():
             note.write_text(json.dumps(made_by))
@@ -228,8 +241,8 @@ def _payload(passage: Passage) -> dict[str, Any]:
 
 def _encoded(condition: TermCondition) -> list[Any]:
     match condition:
-        case HasTerm(term):
-            return ["has", term]
+        case HasAny(found):
+            return ["has", list(found)]
         case AllOf(operands):
             return ["all", [_encoded(each) for each in operands]]
         case AnyOf(operands):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -151,6 +152,33 @@ async def test_vectors_of_another_embedder_are_refused(tmp_path: Path) -> None:
         async with collection(tmp_path / "index", size=32):
             pass
     async with collection(tmp_path / "index", size=64) as it:
+        assert await it.found("something") == ["0/0"]
+
+
+async def test_an_index_in_an_older_format_is_made_anew(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+    note = tmp_path / "index" / "tamis.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "format": 1}))
+    with pytest.raises(ConfigurationError, match="another embedder"):
+        async with collection(tmp_path / "index", size=32):
+            pass
+    async with collection(tmp_path / "index") as it:
+        assert await it.index.checkpoint() == 0
+        assert await it.found("something") == []
+
+
+async def test_an_index_in_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+    note = tmp_path / "index" / "tamis.json"
+    made_with = note.read_text()
+    note.write_text(json.dumps({**json.loads(made_with), "format": 99}))
+    with pytest.raises(ConfigurationError, match="newer Tamis"):
+        async with collection(tmp_path / "index"):
+            pass
+    note.write_text(made_with)
+    async with collection(tmp_path / "index") as it:
         assert await it.found("something") == ["0/0"]
 
 

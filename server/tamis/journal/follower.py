@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from tamis.errors import NotFound, TamisError
+from tamis.errors import NotFound, TamisError, Unavailable
 from tamis.journal.journal import Journal
+from tamis.journal.records import Collection
 from tamis.model import Change
 from tamis.stage import Index
 
@@ -37,10 +38,19 @@ class Follower:
     """
 
     def __init__(
-        self, journal: Journal, collection: str, generation: int, stage: str, index: Index, split: int = 1
+        self,
+        journal: Journal,
+        collection: str,
+        generation: int,
+        stage: str,
+        index: Index,
+        split: int = 1,
+        *,
+        incarnation: str = "",
     ) -> None:
+        """With an incarnation, a collection of the same name that was created anew is none of its business."""
         self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
-        self.split = split
+        self.split, self._incarnation = split, incarnation
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
@@ -99,21 +109,32 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             try:
-                reached = await self.index.checkpoint()
-                if reached != self.status.applied_sequence:  # a batch may have failed after all of it was applied
-                    self.status = FollowerStatus(reached)
-                    await self._announce()
+                await self._reach(await self._begin())  # a batch may have failed after all of it was applied
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
             except Exception as error:
-                self._note_failure(error)
-                await asyncio.sleep(self._pause())
+                await self._pause_after(error)
+
+    async def _begin(self) -> int:
+        """The checkpoint to go on from. An index of a collection that is gone is asked nothing, lest it be made."""
+        await self._known()
+        return await self.index.checkpoint()
+
+    async def _pause_after(self, error: Exception) -> None:
+        self._note_failure(error)
+        await asyncio.sleep(self._pause())
+
+    async def _known(self) -> Collection:
+        known = await self._journal.collection(self.collection)
+        if self._incarnation not in ("", known.incarnation):
+            raise NotFound("collection", self.collection)
+        return known
 
     async def _apply_for_ever(self) -> None:
         while True:
             self._woken.clear()
-            known = await self._journal.collection(self.collection)
+            known = await self._known()
             if self.status.applied_sequence > known.last_sequence:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
@@ -130,13 +151,22 @@ class Follower:
         await self._apply(batch.changes, batch.upto)
 
     async def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        await self._check()
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
         self._applying = asyncio.ensure_future(self.index.apply(changes, upto=upto))
         try:
             await asyncio.shield(self._applying)
         except NotFound as error:
-            raise RuntimeError("the index does not know its collection") from error
-        self.status = FollowerStatus(upto)
+            raise Unavailable("the index does not know its collection") from error
+        await self._reach(upto)
+
+    async def _check(self) -> None:
+        """Raises when this follower may not write to the index now."""
+
+    async def _reach(self, sequence: int) -> None:
+        """A problem is over once the index has got further."""
+        if sequence != self.status.applied_sequence:
+            self.status = FollowerStatus(sequence)
         await self._announce()
 
     async def _announce(self) -> None:

@@ -72,7 +72,7 @@ def add(db: Database, key: int, recipe: Recipe) -> int:
         raise FailedPrecondition(f"generation {undivided[0]} is being built; switch to it or drop it first")
     db.execute("UPDATE collections SET last_generation = last_generation + 1 WHERE key = ?", (key,))
     number = int(db.execute("SELECT last_generation FROM collections WHERE key = ?", (key,)).fetchone()[0])
-    alike = [each.split for each in known if _divides_alike(each.recipe, recipe)]
+    alike = [each.split for each in known if each.recipe.chunker_digest == recipe.chunker_digest]
     split = alike[-1] if alike else number
     insert(db, key, number, recipe, split, is_divided=bool(alike))
     return number
@@ -168,10 +168,6 @@ def sweep(db: Database, key: int, number: int, limit: int) -> bool:
         return False
     db.execute("DELETE FROM generations WHERE collection = ? AND number = ?", (key, number))
     return True
-
-
-def _divides_alike(one: Recipe, other: Recipe) -> bool:
-    return (one.chunker, one.chunker_digest) == (other.chunker, other.chunker_digest)
 
 
 def _lacks(db: Database, key: int, split: int, document: Document) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
+import random
 import sqlite3
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal import compaction, generations
+from tamis.journal import compaction, generations, leases
 from tamis.journal.address import PostgresAddress
 from tamis.journal.database import Database, Interrupted, SqliteDatabase
+from tamis.journal.lock import hold
 from tamis.journal.records import Changes, Collection, Mutation, Portion, Recipe, Written
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
@@ -76,46 +78,35 @@ class Journal:
         return self._reader.database.is_shared
 
     @classmethod
-    async def open(cls, where: Path | PostgresAddress) -> Journal:
-        """Opens or creates the journal.
+    async def open(cls, where: Path | PostgresAddress, *, lock: Path | None = None) -> Journal:
+        """Opens or creates the journal. `lock` is a file that no other process may have locked; beside an SQLite file
+        there is one in any case.
 
         Raises `ConfigurationError` when it cannot be used: a file that another process has, a database that is away.
         """
-        if isinstance(where, PostgresAddress):
-            return await asyncio.get_running_loop().run_in_executor(None, cls._open_shared, where)
-        return cls._open_file(where)
-
-    @classmethod
-    def _open_file(cls, path: Path) -> Journal:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = where.with_suffix(".lock") if isinstance(where, Path) else lock
+        held = None if lock is None else hold(lock)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return cls(lambda: SqliteDatabase(path), lock)
-        except BlockingIOError:
-            os.close(lock)
-            message = (
-                f"another process has the journal in {path.parent} open; give each server a data_directory of its own, "
-                "and servers that are to share their documents a PostgreSQL database: [journal] url"
-            )
-            raise ConfigurationError(message, path=str(path)) from None
-        except sqlite3.Error as error:
-            os.close(lock)
-            raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(path)) from error
-        except BaseException:
-            os.close(lock)
+            if isinstance(where, Path):
+                return cls(lambda: SqliteDatabase(where), held)
+            return await asyncio.get_running_loop().run_in_executor(None, cls._open_shared, where, held)
+        except BaseException as error:
+            if held is not None:
+                os.close(held)
+            if isinstance(error, sqlite3.Error):
+                raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(where)) from error
             raise
 
     @classmethod
-    def _open_shared(cls, address: PostgresAddress) -> Journal:
+    def _open_shared(cls, address: PostgresAddress, held: int | None) -> Journal:
         journal = None
         try:
-            journal = cls(address.connect, None)
+            journal = cls(address.connect, held)
             journal._notifications = address.listen(journal._name, journal._told)
             return journal
         except BaseException as error:
             if journal is not None:
-                journal._close()
+                journal._end()
             if isinstance(error, Unavailable):
                 raise ConfigurationError(f"[journal] {error.message}") from error
             raise
@@ -150,6 +141,13 @@ class Journal:
         """At most `limit` collections by id, those beyond `after`."""
         return await self._read(lambda store: store.collections(limit, after))
 
+    async def all_collections(self) -> list[Collection]:
+        """Every collection, by id."""
+        found: list[Collection] = []
+        while page := await self.collections(limit=1_000, after=found[-1].id if found else ""):
+            found.extend(page)
+        return found
+
     async def write(self, collection: str, mutations: Sequence[Mutation]) -> Written:
         """Writes all mutations or none, and returns once they are durable.
 
@@ -182,9 +180,7 @@ class Journal:
 
     async def add_generation(self, collection: str, recipe: Recipe) -> int:
         """Begins a generation and returns its number. Raises `NotFound`, `FailedPrecondition`."""
-        return await self._write(
-            lambda store: generations.add(store.database, store.key(collection), recipe), collection
-        )
+        return await self._write(lambda store: generations.add(store.database, store.key(collection), recipe))
 
     async def undivided(
         self, collection: str, generation: int, *, limit: int = 256, byte_limit: int = 1 << 20
@@ -201,24 +197,42 @@ class Journal:
         """
         await self._write(
             lambda store: generations.divide(store.database, store.key(collection), generation, portion, divisions),
-            collection,
+            None if portion.documents else CATALOG,
         )
 
     async def serve_generation(self, collection: str, generation: int) -> None:
         """Has every search that begins afterwards read a generation. Raises `NotFound`, `FailedPrecondition`."""
-        await self._write(
-            lambda store: generations.serve(store.database, store.key(collection), generation), collection
-        )
+        await self._write(lambda store: generations.serve(store.database, store.key(collection), generation))
 
     async def drop_generation(self, collection: str, generation: int) -> None:
         """Gives up a generation that does not serve. Raises `NotFound`, `FailedPrecondition`."""
-        await self._write(lambda store: generations.drop(store.database, store.key(collection), generation), collection)
+        await self._write(lambda store: generations.drop(store.database, store.key(collection), generation))
 
     async def sweep_generation(self, collection: str, generation: int, *, limit: int = 2_000) -> bool:
         """Removes some of what only a dropped generation used; returns whether that was all."""
         return await self._write(
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
+
+    async def take_lease(self, place: leases.Place, seconds: float) -> int | None:
+        """The epoch in which this process may write an index; None while another one may."""
+        return await self._write(lambda store: leases.take(store.database, place, self._name, seconds), None)
+
+    async def renew_leases(self, held: Mapping[leases.Place, int], seconds: float) -> dict[leases.Place, int]:
+        """Prolongs leases of this process, by their epochs; returns those it still has."""
+        return await self._write(lambda store: leases.renew(store.database, held, self._name, seconds), None)
+
+    async def is_lease_held(self, place: leases.Place, epoch: int) -> bool:
+        """Whether the lease of an epoch has not expired."""
+        return await self._read(lambda store: leases.is_held(store.database, place, epoch))
+
+    async def is_lease_free(self, place: leases.Place) -> bool:
+        """Whether `take_lease` would succeed."""
+        return await self._read(lambda store: leases.is_free(store.database, place, self._name))
+
+    async def end_lease(self, place: leases.Place, epoch: int) -> None:
+        """Lets another process take a lease at once."""
+        await self._write(lambda store: leases.end(store.database, place, epoch), None)
 
     async def compact(self, collection: str, applied: int) -> int:
         """Removes changes up to `applied` that are superseded, a few thousand in a transaction. Returns how many.
@@ -318,6 +332,7 @@ class Journal:
                 self._writer.rollback()
                 if attempt == _MOST_ATTEMPTS:
                     raise
+                time.sleep(attempt * random.uniform(0.0, 0.05))  # so that two do not get in each other's way again
         raise AssertionError("unreachable")
 
     def _told(self, topic: str | None) -> None:
@@ -327,6 +342,11 @@ class Journal:
             listener()
 
     def _close(self) -> None:
+        self._end()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def _end(self) -> None:
         if self._notifications is not None:
             self._notifications.close()
         self._writes.shutdown(wait=True)
@@ -336,8 +356,6 @@ class Journal:
             self._aside.close()
         self._writer.close()
         self._reader.close()
-        if self._lock is not None:
-            os.close(self._lock)
 
 
 def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:

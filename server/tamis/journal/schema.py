@@ -107,11 +107,30 @@ CREATE UNIQUE INDEX passages_by_id ON passages (collection, split, id);
 CREATE INDEX passages_by_document ON passages (collection, document_id, split, ordinal);
 """
 
+# A lease outlives its collection, so that the epochs of one that is created anew go on from there.
+_LEASES = """
+CREATE TABLE leases (
+    collection TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    expires REAL NOT NULL,
+    PRIMARY KEY (collection, generation, stage)
+);
+"""
+
 _COMPACTION = """
 ALTER TABLE collections ADD COLUMN compacted_upto INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS), (6, _COMPACTION))
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (1, _TABLES),
+    (2, _LANGUAGE_AND_PLACES),
+    (4, _GENERATIONS),
+    (5, _LEASES),
+    (6, _COMPACTION),
+)
 """What leads to each version of the schema from the one before it; never changed once released."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]

@@ -120,8 +120,8 @@ class Store:
         Raises `SplitsChanged` when one lacks the passages of a split.
         """
         key = self.key(id)
-        splits = generations.live_splits(self._db, key)
         start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+        splits = generations.live_splits(self._db, key)
         sequence, newest, unchanged = start, 0, 0
         for mutation in mutations:
             known = self._mutate(key, sequence + 1, mutation, splits)

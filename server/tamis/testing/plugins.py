@@ -6,7 +6,6 @@ import asyncio
 import math
 import re
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -126,7 +125,7 @@ class _Misbehaving:
 
 
 class LineChunkerSettings(FakeSettings):
-    """`behaviour` is `raises` until the gate opens; `seconds` is how long each document takes."""
+    """`behaviour` is what happens until the gate opens: `raises` or `blocks`."""
 
 
 class LineChunker(Chunker):
@@ -139,7 +138,8 @@ class LineChunker(Chunker):
         trace.entered.set()
         if self.settings.behaviour == "raises" and not trace.gate.is_set():
             raise RuntimeError(SECRET)
-        time.sleep(self.settings.seconds)
+        if self.settings.behaviour == "blocks":
+            trace.gate.wait(60)
         passages, start = list[Passage](), 0
         for line in document.text.splitlines(keepends=True) or ([""] if document.title else []):
             text = line.rstrip("\n")
