@@ -41,8 +41,7 @@ def verify(
                     found.append((name, each))
                     status.update(f"verifying {name}: {each.stage or 'journal'} is done")
     if json:
-        fields: dict[str, Any] = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
-        print_json([{"collection": name, **MessageToDict(each, **fields)} for name, each in found])
+        print_json([{"collection": name, **_fields(each)} for name, each in found])
     else:
         console.print(_table(found) if found else "no collections yet")
         for line in _details(found, repair):
@@ -61,6 +60,11 @@ def collection_names(client: Client) -> list[str]:
         token = page.next_page_token
         if not token:
             return names
+
+
+def _fields(found: pb.VerifyCollectionResponse) -> dict[str, Any]:
+    """Zeros among them: a program need not know which fields there could be."""
+    return MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 def _differs(found: pb.VerifyCollectionResponse) -> bool:
