@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -171,7 +172,7 @@ def _is_written(server: Server, collection: str, ids: Sequence[str]) -> bool:
         server.write(collection, ids)
     except CallError as error:
         assert error.code is grpc.StatusCode.UNAVAILABLE
-        time.sleep(0.05)
+        time.sleep(0.1)
         return False
     return True
 
@@ -184,19 +185,22 @@ def test_a_database_that_dies_again_and_again_under_writes_loses_nothing_and_dou
     expected, refused = list[str](), 0
     with ThreadPoolExecutor(1) as pool:
         restarts = list[Future[None]]()
-        for number in range(40):
-            if number in (10, 25):
+        for number in itertools.count():  # goes on writing until the database is back for good
+            if number > 12 and all(each.done() for each in restarts):
+                break
+            if number in (5, 12):
+                [each.result() for each in restarts]
                 restarts.append(pool.submit(_restart, postgresql, ends.pop(0)))
             ids = [f"d{number}-{each}" for each in range(5)]
             while not _is_written(servers[number % 2], "steady", ids):
                 refused += 1
-                assert all(each.is_healthy() for each in servers)
+                assert refused > 3 or all(each.is_healthy() for each in servers)
                 if restarts[-1].done():
                     restarts[-1].result()
                     assert refused < 1_000
             expected += ids
-        for each in restarts:
-            each.result()
+        [each.result() for each in restarts]
+    assert refused
     _agree(servers, "steady", expected)
     known = (
         servers[0].client.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="steady")).collection
