@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import structlog
 
 from tamis.component import Component
 from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
-from tamis.journal import Collection, Follower, Generation, Journal, SharedFollower, Tenures
+from tamis.journal import Collection, Follower, FollowerStatus, Generation, Journal, SharedFollower, Tenures
 from tamis.journal.leases import Place
 from tamis.recipes import Recipes
 from tamis.stage import HasIndex, Index, SharedIndex
@@ -34,6 +34,7 @@ class IndexState:
     applied_sequence: int
     lag_count: int
     problem: str
+    dead_letter_count: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +138,7 @@ class Indexes:
             opened = _IndexSet(generation)
             for stage, component in self._recipes.indexed(generation.recipe).items():
                 with suppress(ConfigurationError):  # made with other settings, so it is not for this one to remove
-                    if (index := await self._opened(collection, generation, stage, component)) is not None:
+                    if (index := await self._open(collection, generation, stage, component)) is not None:
                         opened.indexes[stage] = index
         is_gone = await self._drop_set(opened)
         self._remove_files(collection, generation.number)
@@ -169,10 +170,15 @@ class Indexes:
         states = [IndexState(stage, 0, last, CANNOT_BE_OPENED) for stage in opened.closed]
         for stage in opened.indexes:
             follower = opened.followers.get(stage)
-            applied = follower.status.applied_sequence if follower else 0
-            problem = follower.status.problem if follower else opened.problem
-            states.append(IndexState(stage, applied, max(0, last - applied), problem))
+            status = follower.status if follower else FollowerStatus(problem=opened.problem)
+            lag = max(0, last - status.applied_sequence)
+            states.append(IndexState(stage, status.applied_sequence, lag, status.problem, status.dead_letter_count))
         return sorted(states, key=lambda each: each.stage)
+
+    def followers(self, collection: str) -> list[Follower]:
+        """Those of every generation of a collection, by generation and stage."""
+        sets = sorted(self._sets.get(collection, {}).items())
+        return [follower for _, opened in sets for _, follower in sorted(opened.followers.items())]
 
     async def close(self) -> None:
         """Stops all followers and closes all indexes."""
@@ -229,7 +235,32 @@ class Indexes:
     async def _open(
         self, collection: Collection, generation: Generation, stage: str, component: Component
     ) -> Index | None:
-        """An index that knows more than the journal, as after a restored backup, is made anew."""
+        """An index whose files cannot be read is put aside and made anew: the journal fills it again."""
+        directory = self._folder(collection, generation.number) / stage
+        try:
+            return await self._in_step(collection, generation, stage, component)
+        except TamisError:
+            raise
+        except Exception as error:
+            where = {"collection": collection.id, "stage": stage, "folder": str(directory)}
+            _LOG.warning("index cannot be read; building it again beside it", reason=type(error).__name__, **where)
+        try:
+            with _aside(directory):
+                return await self._in_step(collection, generation, stage, component)
+        except TamisError:
+            raise
+        except Exception as error:
+            message = (
+                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened, nor can a new one "
+                f"({type(error).__name__})"
+            )
+            raise ConfigurationError(message, path=str(directory)) from error
+
+    async def _in_step(
+        self, collection: Collection, generation: Generation, stage: str, component: Component
+    ) -> Index | None:
+        """An index that knows more than the journal, as after a restored backup, is made anew; so is one that may have
+        missed changes that are compacted away."""
         index = await self._opened(collection, generation, stage, component)
         if index is None:
             return None
@@ -237,12 +268,19 @@ class Indexes:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
             return index  # on a server that is away; the follower goes on asking, and tells the problem
-        if reached <= collection.last_sequence:
+        except BaseException:
+            await index.close()
+            raise
+        if reached > collection.last_sequence:
+            reason = "index is ahead of the journal; building it again"
+        elif 0 < reached < collection.compacted_upto:
+            reason = "index is behind what the journal was compacted to; building it again"
+        else:
             return index
         place = (collection.id, generation.number, stage)
         if not await self._may_rebuild(place, reached, is_shared=isinstance(index, SharedIndex)):
             return index
-        _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
+        _LOG.warning(reason, collection=collection.id, stage=stage)
         await index.drop()
         return await self._opened(collection, generation, stage, component)
 
@@ -268,12 +306,6 @@ class Indexes:
             )
         except ConfigurationError as error:
             message = f"[stages.{stage}] index of collection {collection.id!r}: {error.message}"
-            raise ConfigurationError(message, path=str(directory)) from error
-        except Exception as error:
-            message = (
-                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened ({type(error).__name__}); "
-                "remove this folder and it is built again from the journal"
-            )
             raise ConfigurationError(message, path=str(directory)) from error
 
     def _folder(self, collection: Collection, generation: int) -> Path:
@@ -310,3 +342,22 @@ def _told(outcomes: Iterable[object], event: str) -> bool:
         else:
             _LOG.error(event, exc_info=each)
     return not failures
+
+
+@contextmanager
+def _aside(directory: Path) -> Iterator[None]:
+    """Renames a folder while another takes its place, for good if that one can be opened, and else back again.
+
+    Only where that one can is it the files' fault, and not that of a full disk or of too few file handles.
+    """
+    damaged = directory.with_name(f"{directory.name}.damaged")
+    shutil.rmtree(damaged, ignore_errors=True)
+    if directory.exists():
+        directory.rename(damaged)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        if damaged.exists():
+            damaged.rename(directory)
+        raise

@@ -13,13 +13,15 @@ from typing import Any, TypeVar
 import structlog
 
 from tamis.catalog_watch import CatalogWatch
+from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
+from tamis.filters import Filter
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
-from tamis.journal import Collection, Delete, Journal, PostgresAddress, Tenures, Written
+from tamis.journal import Collection, DeadLetter, Delete, Journal, Patch, PostgresAddress, Tenures, Written, naming
 from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
@@ -29,6 +31,7 @@ from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
+from tamis.verification import Comparison, Verification
 
 __all__ = ["Tamis"]
 
@@ -50,6 +53,7 @@ class Tamis:
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()
+        self._caring = asyncio.Lock()  # what is compacted away cannot tell a comparison whose a passage was
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
@@ -126,14 +130,39 @@ class Tamis:
         """How far each index of a collection has got."""
         return self._indexes.states(collection)
 
-    async def write(self, collection: str, documents: Sequence[Document]) -> Written:
-        """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""
-        write = lambda mutations: self._journal.write(collection, mutations)  # noqa: E731
+    async def write(self, collection: str, documents: Sequence[Document], request_id: str = "") -> Written:
+        """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`.
+
+        Here and below, what has been done under `request_id` within a day is answered again and changes nothing;
+        `AlreadyExists` is raised for an id that another request had.
+        """
+        request = await asyncio.to_thread(naming.writing, request_id, documents)
+        write = lambda mutations: self._journal.write(collection, mutations, request)  # noqa: E731
         return await self._generations.write(collection, documents, write)
 
-    async def delete_documents(self, collection: str, document_ids: Sequence[str]) -> Written:
+    async def delete_documents(self, collection: str, document_ids: Sequence[str], request_id: str = "") -> Written:
         """Deletes all or none; what is not there counts as unchanged."""
-        return await self._journal.write(collection, [Delete(each) for each in document_ids])
+        deletes = [Delete(each) for each in document_ids]
+        return await self._journal.write(collection, deletes, naming.deletion(request_id, document_ids))
+
+    async def delete_matching(self, collection: str, filter: Filter, request_id: str = "") -> Written:
+        """Deletes every document that satisfies the filter as it is committed, or none."""
+        request = naming.deletion_by_filter(request_id, filter)
+        return await self._journal.delete_matching(collection, filter, request)
+
+    async def patch_metadata(self, collection: str, patches: Sequence[Patch], request_id: str = "") -> Written:
+        """Changes all or none. Raises `NotFound` for a document that is not there, `InvalidRequest` for too much."""
+        return await self._journal.write(collection, patches, naming.patching(request_id, patches))
+
+    async def dead_letters(
+        self, collection: str, *, limit: int, after: tuple[str, str, int] | None = None
+    ) -> list[DeadLetter]:
+        """At most `limit` documents that an index could not take, by stage, id and generation, those beyond `after`."""
+        return await self._journal.dead_letters(collection, limit=limit, after=after)
+
+    async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
+        """Has every index see these documents again, of those in the dead letters; all of them if none are given."""
+        return await self._journal.retry_dead_letters(collection, document_ids)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -162,6 +191,20 @@ class Tamis:
     async def drop_generation(self, collection: str, generation: int) -> None:
         """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
         await self._change(self._generations.drop(collection, generation))
+
+    async def compact(self, collection: str) -> Compacted:
+        """Gives back the space of what has been superseded. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        async with self._caring:
+            return await self._loop.run(lambda: compact(self._journal, self._indexes, known))
+
+    async def verify(self, collection: str, *, repair: bool) -> AsyncGenerator[Comparison, None]:
+        """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
+        async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
+            async for each in comparisons:
+                yield each
 
     async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
         """Returns once every index has applied `sequence`; 0 stands for the last one now.

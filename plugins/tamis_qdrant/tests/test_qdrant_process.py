@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -54,6 +55,26 @@ async def test_a_killed_process_is_replaced_and_everything_acknowledged_is_found
             assert set(await it.held()) == {f"d{each}/0" for each in range(turn + 1)}
             assert (await it.found(f"turn {turn}"))[0] == f"d{turn}/0"
             assert await it.index.checkpoint() == turn + 1
+
+
+async def test_an_index_is_not_touched_while_a_process_of_a_killed_server_lives(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.put(("d", [passage("d", "sauce")]))
+    with (tmp_path / "index" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left_over = tmp_path / "index" / "shard-9"
+        left_over.mkdir()
+        opening = asyncio.ensure_future(_held(tmp_path / "index"))
+        await asyncio.wait([opening], timeout=0.2)
+        assert not opening.done()
+        assert left_over.exists()
+    assert await opening == {"d/0"}
+    assert not left_over.exists()
+
+
+async def _held(directory: Path) -> set[str]:
+    async with collection(directory) as it:
+        return set(await it.held())
 
 
 @linux

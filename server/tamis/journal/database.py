@@ -8,13 +8,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from tamis.errors import ConfigurationError, Unavailable
+from tamis.errors import ConfigurationError, JournalDamaged, TamisError, Unavailable
 
-__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase"]
+__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase", "refusal"]
+
+_WORTH_IT = 4  # a file is rewritten when more than one page in so many is free
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_RESTORE = "stop the server and restore a backup; docs/durability.md says how"
 
 
 class Interrupted(Unavailable):
     """The transaction is undone, surely, and not for what was in it: the same work may begin again."""
+
+
+def refusal(error: Exception, doing: str) -> TamisError:
+    """What callers are told of a failure of the database while `doing` ("read", "written"), with its own words."""
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        told: TamisError = JournalDamaged(f"the journal is damaged ({error}): {_RESTORE}")
+    elif isinstance(error, sqlite3.OperationalError):
+        told = Unavailable(f"the journal cannot be {doing}: {error}")
+    else:
+        told = Unavailable(f"the journal cannot be {doing}")
+    told.__cause__ = error
+    return told
 
 
 class Rows(Protocol):
@@ -81,6 +97,15 @@ class Database(ABC):
     def announce(self, topics: Iterable[str]) -> None:
         """Tells the other processes on this database that something was committed. Never fails; may be lost."""
 
+    def damages(self) -> list[str]:
+        """What the database itself finds wrong with its files, in words; nothing where it sees to that by itself."""
+        return []
+
+    def give_back(self) -> int:
+        """Returns free space to the disk, outside of a transaction; tells how many bytes, 0 where the database does so
+        by itself."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Closes the connection."""
@@ -123,6 +148,28 @@ class SqliteDatabase(Database):
         for number, statements in migrations:
             if number > version:
                 self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={number};COMMIT;")
+
+    def damages(self) -> list[str]:
+        try:
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(10)")]
+            orphans = self._db.execute("PRAGMA foreign_key_check").fetchmany(10)
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        rows = [f"a row of {table} refers to a row of {other} that is not there" for table, _, other, _ in orphans]
+        return [each for each in found if each != "ok"] + list(dict.fromkeys(rows))
+
+    def give_back(self) -> int:
+        """Rewrites the file when a quarter of it is free. Those who read meanwhile see what they saw before."""
+        before = self._size()
+        free, pages = (self._db.execute(f"PRAGMA {each}").fetchone()[0] for each in ("freelist_count", "page_count"))
+        if free * _WORTH_IT > pages:
+            self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return max(0, before - self._size())
+
+    def _size(self) -> int:
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return sum(each.stat().st_size for each in (self._path, log) if each.exists())
 
     def close(self) -> None:
         self._db.close()

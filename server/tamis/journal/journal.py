@@ -13,17 +13,30 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
-from tamis.journal import generations, leases
+from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
+from tamis.filters import Filter
+from tamis.journal import compaction, dead_letters, generations, leases, matching, requests
 from tamis.journal.address import PostgresAddress
-from tamis.journal.database import Database, Interrupted, SqliteDatabase
+from tamis.journal.database import Database, Interrupted, SqliteDatabase, refusal
 from tamis.journal.lock import hold
-from tamis.journal.records import Changes, Collection, Mutation, Portion, Recipe, Written
+from tamis.journal.records import (
+    Changes,
+    Collection,
+    DeadLetter,
+    Delete,
+    Mutation,
+    Portion,
+    Recipe,
+    RequestKey,
+    Rewrite,
+    Written,
+)
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
@@ -36,6 +49,8 @@ T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
 _MOST_WAITING = 1_024
 _MOST_ATTEMPTS = 4
+_REMOVED_AT_ONCE = 2_000
+_PAGE = 1_000  # documents
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -63,10 +78,18 @@ class Journal:
         self._writer, self._reader = Store(connect()), Store(connect())
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
+        self._asides = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-aside")
+        self._connect = connect
+        self._aside: Store | None = None
         self._waiting: deque[_Waiting] = deque()
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may write to it."""
+        return self._reader.database.is_shared
 
     @classmethod
     async def open(cls, where: Path | PostgresAddress, *, lock: Path | None = None) -> Journal:
@@ -85,7 +108,8 @@ class Journal:
             if held is not None:
                 os.close(held)
             if isinstance(error, sqlite3.Error):
-                raise ConfigurationError(f"the journal cannot be opened: {error}", path=str(where)) from error
+                message = f"the journal cannot be opened: {error}; docs/durability.md says how to restore a backup"
+                raise ConfigurationError(message, path=str(where)) from error
             raise
 
     @classmethod
@@ -139,13 +163,35 @@ class Journal:
             found.extend(page)
         return found
 
-    async def write(self, collection: str, mutations: Sequence[Mutation]) -> Written:
-        """Writes all mutations or none, and returns once they are durable.
+    async def write(self, collection: str, mutations: Sequence[Mutation], request: RequestKey | None = None) -> Written:
+        """Writes all mutations or none, and returns once they are durable. The same `request` again changes nothing.
 
-        Raises `NotFound`; `SplitsChanged` when passages of a split are missing; `Overloaded` when too much waits;
-        `Unavailable` when the disk does not take it.
+        Raises `NotFound`; `SplitsChanged` when passages of a split are missing; `AlreadyExists` for a name that another
+        request has; `InvalidRequest` for a patch too large; `Overloaded` when too much waits; `Unavailable` when the
+        disk does not take it.
         """
-        return await self._write(lambda store: store.write(collection, mutations), collection)
+        return await self._write_once(collection, request, lambda store: store.write(collection, mutations))
+
+    async def delete_matching(self, collection: str, filter: Filter, request: RequestKey | None = None) -> Written:
+        """Deletes all documents that satisfy the filter when it is committed, or none. Raises like `write`.
+
+        Looks at the collection beforehand, page by page; only what was written meanwhile is judged in the transaction.
+        """
+        known = await self.collection(collection)
+        if request is not None:
+            done = await self._read(lambda store: requests.remembered(store.database, store.key(collection), request))
+            if done is not None:
+                return done
+        found = await self._matching(collection, filter)
+
+        def work(store: Store) -> Written:
+            if store.collection(collection).incarnation != known.incarnation:
+                raise NotFound("collection", collection, field="collection")
+            key = store.key(collection)
+            ids = matching.rejudged(store.database, key, filter, found, since=known.last_sequence)
+            return store.write(collection, [Delete(each) for each in ids])
+
+        return await self._write_once(collection, request, work)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -205,11 +251,6 @@ class Journal:
             lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
         )
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether other processes may use the journal at the same time."""
-        return self._writer.database.is_shared
-
     async def take_lease(self, place: leases.Place, seconds: float) -> int | None:
         """The epoch in which this process may write an index; None while another one may."""
         return await self._write(lambda store: leases.take(store.database, place, self._name, seconds), None)
@@ -230,6 +271,114 @@ class Journal:
         """Lets another process take a lease at once."""
         await self._write(lambda store: leases.end(store.database, place, epoch), None)
 
+    async def compact(self, collection: str, applied: int) -> int:
+        """Removes changes up to `applied` that are superseded, a few thousand in a transaction. Returns how many.
+
+        Every index that follows the journal must have applied that much. Raises `NotFound`.
+        """
+        upto = await self._read(lambda store: compaction.safe_upto(store.database, store.key(collection), applied))
+        removed = 0
+        while upto:
+            some = await self._write(
+                lambda store: compaction.remove(store.database, store.key(collection), upto, _REMOVED_AT_ONCE), None
+            )
+            removed += some
+            if some < _REMOVED_AT_ONCE:
+                break
+        return removed
+
+    async def give_back(self) -> int:
+        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not."""
+        return await asyncio.wrap_future(self._writes.submit(self._writer.database.give_back))
+
+    async def aside(self, work: Callable[[Store], T]) -> T:
+        """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
+
+        `work` sees the journal as it was at one moment. A journal in SQLite cannot shrink its log meanwhile, so what
+        takes minutes goes in pieces.
+        """
+        return await asyncio.wrap_future(self._asides.submit(self._do_aside, work))
+
+    def _do_aside(self, work: Callable[[Store], T]) -> T:
+        if self._aside is None:
+            self._aside = Store(self._connect())
+        return self._aside.read(work)
+
+    async def dead_letters(
+        self, collection: str, *, limit: int, after: dead_letters.Place | None = None
+    ) -> list[DeadLetter]:
+        """At most `limit` dead letters by stage, document id and generation, those beyond `after`."""
+        return await self._read(
+            lambda store: dead_letters.page(store.database, store.key(collection), limit, after),
+        )
+
+    async def dead_letter_count(self, collection: str, generation: int, stage: str) -> int:
+        """How many documents an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.count(store.database, store.key(collection), generation, stage)
+        )
+
+    async def dead_lettered(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> list[str]:
+        """Those of the documents that an index could not take."""
+        return await self._read(
+            lambda store: dead_letters.among(store.database, store.key(collection), generation, stage, document_ids)
+        )
+
+    async def put_dead_letter(self, collection: str, letter: DeadLetter) -> None:
+        """On return it is durable, in place of an older one of the same index and document. Raises like `write`."""
+        await self._write(lambda store: dead_letters.put(store.database, store.key(collection), letter))
+
+    async def withdraw_dead_letters(
+        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+    ) -> None:
+        """Removes what is there of them. Raises like `write`."""
+        await self._write(
+            lambda store: dead_letters.withdraw(store.database, store.key(collection), generation, stage, document_ids)
+        )
+
+    async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
+        """Writes documents that an index could not take anew, as they are: those given, or all. Raises like `write`."""
+        if document_ids:
+            return await self._rewrite(collection, lambda db, key: dead_letters.of_documents(db, key, document_ids))
+        sequence, count, after = 0, 0, ""
+        while True:
+            ids = await self._dead_documents(collection, after)
+            if not ids:
+                return Written(sequence, count, 0)
+            written = await self._rewrite(collection, partial(dead_letters.of_documents, document_ids=ids))
+            sequence, count, after = max(sequence, written.sequence), count + written.written_count, ids[-1]
+
+    async def _dead_documents(self, collection: str, after: str) -> list[str]:
+        return await self._read(
+            lambda store: dead_letters.documents(store.database, store.key(collection), _PAGE, after)
+        )
+
+    async def _rewrite(self, collection: str, choose: Callable[[Database, int], list[str]]) -> Written:
+        def work(store: Store) -> Written:
+            return store.write(collection, [Rewrite(each) for each in choose(store.database, store.key(collection))])
+
+        return await self._write(work, collection)
+
+    async def _matching(self, collection: str, filter: Filter) -> list[str]:
+        found, after = list[str](), ""
+        while True:
+            work = partial(_page, collection=collection, filter=filter, after=after)
+            page = await self._read(work)
+            found += page.document_ids
+            if not page.last:
+                return found
+            after = page.last
+
+    async def _write_once(
+        self, collection: str, request: RequestKey | None, work: Callable[[Store], Written]
+    ) -> Written:
+        return await self._write(
+            lambda store: requests.once(store.database, store.key(collection), request, lambda: work(store)),
+            collection,
+        )
+
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
 
@@ -238,6 +387,8 @@ class Journal:
             return self._reader.read(work)
         except Interrupted:
             return self._reader.read(work)
+        except sqlite3.Error as error:
+            raise refusal(error, "read") from error
 
     async def _write(self, work: Callable[[Store], T], collection: str | None = CATALOG) -> T:
         """Does `work` in a transaction, once or, when that is undone, again; wakes who listens to `collection`.
@@ -280,9 +431,7 @@ class Journal:
                 _LOG.warning("journal commit failed", reason=error.message)
             else:
                 _LOG.exception("journal commit failed")
-            failure = Unavailable("the journal cannot be written")
-            failure.__cause__ = error
-            return [failure] * len(group)
+            return [refusal(error, "written")] * len(group)
 
     def _committed(self, group: Sequence[_Waiting]) -> list[Any]:
         for attempt in range(1, _MOST_ATTEMPTS + 1):
@@ -314,8 +463,15 @@ class Journal:
             self._notifications.close()
         self._writes.shutdown(wait=True)
         self._reads.shutdown(wait=True)
+        self._asides.shutdown(wait=True, cancel_futures=True)
+        if self._aside is not None:
+            self._aside.close()
         self._writer.close()
         self._reader.close()
+
+
+def _page(store: Store, collection: str, filter: Filter, after: str) -> matching.Page:
+    return matching.page(store.database, store.key(collection), filter, after=after)
 
 
 def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:

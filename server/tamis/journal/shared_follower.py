@@ -63,6 +63,7 @@ class SharedFollower(Follower):
             await self._known()
             reached = await self.index.checkpoint()
             is_behind = reached < (await self._known()).last_sequence
+            await self._applier.count()
             await self._reach(reached)
             if is_behind and (epoch := await self._tenures.begin(self._place)) is not None:
                 self._epoch = epoch

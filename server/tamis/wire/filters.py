@@ -9,7 +9,7 @@ from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, S
 from tamis.v1 import filter_pb2, value_pb2
 from tamis.wire.values import to_value
 
-__all__ = ["to_filter", "to_path"]
+__all__ = ["to_filter", "to_path", "to_selection"]
 
 _DEEPEST = 16
 _MOST_CONDITIONS = 1_000
@@ -28,6 +28,25 @@ _ORDERINGS = frozenset({Operator.LESS, Operator.LESS_OR_EQUAL, Operator.GREATER,
 def to_filter(message: filter_pb2.Filter, field: str = "filter") -> Filter:
     """Raises `InvalidRequest` with the path of the first condition that makes no sense."""
     return _Reader(field).read(message, field, 1)
+
+
+def to_selection(message: filter_pb2.Filter, field: str = "filter") -> Filter:
+    """A filter that says which documents to change; one with an empty list in it, which may choose all, is refused."""
+    found = to_filter(message, field)
+    _check_selects(found, field)
+    return found
+
+
+def _check_selects(filter: Filter, field: str) -> None:
+    match filter:
+        case And(()) | Or(()) | In(_, ()):
+            raise InvalidRequest.of(field, "has an empty list of conditions or values; nothing is changed by accident")
+        case And(operands) | Or(operands):
+            kind = "and" if isinstance(filter, And) else "or"
+            for place, each in enumerate(operands):
+                _check_selects(each, f"{field}.{kind}.filters[{place}]")
+        case Not(operand):
+            _check_selects(operand, f"{field}.not")
 
 
 class _Reader:
