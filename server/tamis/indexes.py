@@ -293,10 +293,11 @@ class Indexes:
         """An index that other servers see may have got further since the collection was read, and is theirs while one
         of them writes it."""
         try:
-            last = (await self._journal.collection(place[0])).last_sequence
+            known = await self._journal.collection(place[0])
         except NotFound:
             return False
-        return reached > last and (not is_shared or await self._tenures.begin(place) is not None)
+        is_of_no_use = reached > known.last_sequence or 0 < reached < known.compacted_upto
+        return is_of_no_use and (not is_shared or await self._tenures.begin(place) is not None)
 
     async def _opened(
         self, collection: Collection, generation: Generation, stage: str, component: Component

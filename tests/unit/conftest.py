@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from postgresql import Cluster
 
+from tamis.journal import PostgresAddress
 from tamis.stage_loop import StageLoop
 
 
@@ -15,3 +18,12 @@ def loop() -> Iterator[StageLoop]:
     running.start()
     yield running
     running.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresAddress:
+    """A journal that is yet to be, in each database."""
+    if request.param == "sqlite":
+        return tmp_path / "journal.sqlite"
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    return cluster.journal()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tamis.chunking import Chunker
 from tamis.errors import FailedPrecondition, NotFound
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Delete, Journal, Mutation, Recipe, SplitsChanged, Upsert
+from tamis.journal import Delete, Journal, Mutation, PostgresAddress, Recipe, SplitsChanged, Upsert
 from tamis.model import Document, Passage
 
 WHOLE = SentencesChunker(SentencesChunker.Settings())
@@ -25,7 +25,7 @@ IDS = "abcdef"
 
 
 @asynccontextmanager
-async def _opened(path: Path) -> AsyncIterator[Journal]:
+async def _opened(path: Path | PostgresAddress) -> AsyncIterator[Journal]:
     journal = await Journal.open(path)
     try:
         yield journal
@@ -34,8 +34,8 @@ async def _opened(path: Path) -> AsyncIterator[Journal]:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    async with _opened(tmp_path / "journal.sqlite") as opened:
+async def journal(where: Path | PostgresAddress) -> AsyncIterator[Journal]:
+    async with _opened(where) as opened:
         await opened.create_collection("docs")
         yield opened
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgresql import Cluster
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
 from tamis.ingest.passages import SentencesChunker
@@ -24,15 +23,6 @@ CHUNKER = SentencesChunker(SentencesChunker.Settings())
 BATCHES = st.lists(
     st.lists(st.one_of(documents(), st.sampled_from("abc")), min_size=1, max_size=4), min_size=1, max_size=5
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresAddress:
-    """A journal that is yet to be, in each database."""
-    if request.param == "sqlite":
-        return tmp_path / "journal.sqlite"
-    cluster: Cluster = request.getfixturevalue("postgresql")
-    return cluster.journal()
 
 
 @pytest.fixture

@@ -92,14 +92,6 @@ class Server:
         await self.journal.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresAddress:
-    if request.param == "sqlite":
-        return tmp_path / "journal.sqlite"
-    cluster: Cluster = request.getfixturevalue("postgresql")
-    return cluster.journal()
-
-
 @pytest.fixture
 async def pair(postgresql: Cluster) -> AsyncIterator[tuple[Server, Server, Remote]]:
     """Two servers that see one index; the first holds the lease and has written a document."""
