@@ -134,8 +134,6 @@ class JournalConfig(_Section):
 class PluginConfig(BaseModel):
     """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself.
 
-    `stored` keeps the passage vectors of an embedder on the disk, `stored_bytes` of them at the most.
-
     `replaces` names the stage that this one answers for, from the next generation of each collection on.
     `stored` keeps the passage vectors of an embedder on the disk, the latest `stored_bytes` of them.
     """

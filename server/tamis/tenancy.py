@@ -69,13 +69,14 @@ class Scope:
         """The id of a document or a passage as the caller knows it."""
         return id.removeprefix(f"{self.owner}/") if self.owner else id
 
-    def inner(self, document: Document) -> Document:
-        """A document to write. Raises `InvalidRequest` when an operator does not say whose it is."""
+    def inner(self, document: Document, field: str) -> Document:
+        """A document to write; `field` is its path in the request. Raises `InvalidRequest` when an operator does not
+        say whose it is."""
         if not self.collection.tenant_partitioned:
             return document
         owner, slash, id = (self.owner, "/", document.id) if self.owner else document.id.partition("/")
         if not (re.fullmatch(TENANT_ID, owner) and slash and id):
-            raise InvalidRequest.of("documents", "in a collection that tenants share have ids of the form TENANT/ID")
+            raise InvalidRequest.of(f"{field}.id", "is of the form TENANT/ID in a collection that tenants share")
         return replace(document, id=f"{owner}/{id}", metadata={**document.metadata, TENANT: owner})
 
     def outer(self, document: Document) -> Document:
@@ -124,9 +125,14 @@ class Scope:
 
     @contextmanager
     def told(self) -> Generator[None, None, None]:
-        """Names what is missing as the caller knows it."""
+        """Names what is missing, or there already, as the caller knows it."""
         try:
             yield
+        except AlreadyExists as error:
+            if not self.owner:
+                raise
+            name = self.outer_id(error.metadata["name"])
+            raise AlreadyExists(f"another request was named {name!r}", metadata={"name": name}) from None
         except NotFound as error:
             kind, name = error.metadata["kind"], error.metadata["name"]
             field = error.violations[0].field if error.violations else ""
@@ -247,7 +253,7 @@ class View:
         request id that another request has, `Overloaded`, `Unavailable`."""
         scope = await self._scope(name)
         with scope.told():
-            inner = [scope.inner(each) for each in documents]
+            inner = [scope.inner(each, f"documents[{place}]") for place, each in enumerate(documents)]
             return await self._tamis.write(scope.id, inner, scope.inner_request_id(request_id))
 
     async def delete_documents(self, name: str, document_ids: Sequence[str], request_id: str = "") -> Written:

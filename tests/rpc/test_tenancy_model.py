@@ -18,6 +18,7 @@ TANTIVY = '[stages.bm25]\nplugin = "tantivy"\n[pipelines.default]\nexpression = 
 NAMES = ("a", "b", "a-b")
 COLLECTIONS = ("shared", "own")
 IDS = ("x", "y", "a/x", "b/x", "a-b/x", "x/a", "a/", "ü")
+ACTIONS = ("write", "write", "write", "delete", "create", "drop", "delete by filter", "patch", "patch")
 WORDS = ("sauce", "gravy", "soup")
 
 
@@ -35,12 +36,14 @@ class Play:
     tenants: Tenants
     chance: random.Random
     models: dict[str, Model] = field(default_factory=lambda: {each: Model() for each in NAMES})
+    sent: list[tuple[Client, str, Any, Any]] = field(default_factory=list)
+    counts: Counter[int] = field(default_factory=Counter)
 
     async def step(self) -> None:
         name = self.chance.choice(NAMES)
         client, model = self.tenants[name], self.models[name]
         collection = self.chance.choice(COLLECTIONS)
-        action = self.chance.choice(("write", "write", "write", "delete", "create", "drop"))
+        action = self.chance.choice(ACTIONS)
         held = model.collections.get(collection)
         if action == "create" and held is None:
             await client.create(collection)
@@ -60,6 +63,59 @@ class Play:
             assert deleted.deleted_count == len(held.keys() & set(ids))
             for id in ids:
                 held.pop(id, None)
+        elif action == "delete by filter" and held is not None:
+            await self._delete_matching(client, collection, held)
+        elif action == "patch" and held is not None:
+            await self._patch(client, collection, held)
+        if self.chance.random() < 0.2 and self.sent:
+            await self._send_again()
+
+    async def _delete_matching(self, client: Client, collection: str, held: dict[str, tuple[str, int]]) -> None:
+        """Under a name that every tenant uses for requests of its own."""
+        year = self.chance.randrange(3)
+        request = index_service_pb2.DeleteDocumentsRequest(
+            collection=collection, filter=_filter(year), request_id=self._next_name(client)
+        )
+        chosen = [id for id, each in held.items() if each[1] == year]
+        deleted = await client.call(client.index.DeleteDocuments(request))
+        assert deleted.deleted_count == len(chosen)
+        for id in chosen:
+            del held[id]
+        self.sent.append((client, collection, request, deleted))
+
+    async def _patch(self, client: Client, collection: str, held: dict[str, tuple[str, int]]) -> None:
+        """All or none: of a document that only another tenant has, the others are left as they are."""
+        ids, year = self.chance.sample(IDS, 2), self.chance.randrange(3)
+        patches = [
+            index_service_pb2.MetadataPatch(document_id=each, metadata=from_metadata({"year": year})) for each in ids
+        ]
+        request = index_service_pb2.PatchMetadataRequest(
+            collection=collection, patches=patches, request_id=self._next_name(client)
+        )
+        missing = next((each for each in ids if each not in held), None)
+        if missing is not None:
+            with pytest.raises(CallFailed, match="NOT_FOUND") as caught:
+                await client.call(client.index.PatchMetadata(request))
+            assert caught.value.metadata == {"kind": "document", "name": missing}
+            return
+        done = await client.call(client.index.PatchMetadata(request))
+        changed = [each for each in ids if held[each][1] != year]
+        assert (done.written_count, done.unchanged_count) == (len(changed), 2 - len(changed))
+        held.update({each: (held[each][0], year) for each in ids})
+        self.sent.append((client, collection, request, done))
+
+    async def _send_again(self) -> None:
+        """What was answered before is answered again, and changes nothing; the collection may be another by now."""
+        client, collection, request, answer = self.chance.choice(self.sent)
+        if collection != "shared":
+            return
+        is_patch = isinstance(request, index_service_pb2.PatchMetadataRequest)
+        method = client.index.PatchMetadata if is_patch else client.index.DeleteDocuments
+        assert await client.call(method(request)) == answer
+
+    def _next_name(self, client: Client) -> str:
+        self.counts[id(client)] += 1
+        return f"request-{self.counts[id(client)]}"
 
     def _content(self, name: str) -> tuple[str, int]:
         return f"{self.chance.choice(WORDS)} of {name}", self.chance.randrange(3)
@@ -146,7 +202,7 @@ async def test_tenants_see_what_they_would_see_alone(servers: Servers, stages: s
         request = index_service_pb2.CreateCollectionRequest(collection="shared", tenant_partitioned=True)
         await tenants[""].call(tenants[""].index.CreateCollection(request))
         play = Play(tenants, random.Random(seed))
-        for number in range(60):
+        for number in range(80):
             await play.step()
             if number % 20 == 19:
                 await play.check()

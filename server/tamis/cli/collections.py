@@ -17,6 +17,7 @@ from tamis.v1 import index_service_pb2 as pb
 __all__ = ["app"]
 
 app = typer.Typer(help="Lists, creates and deletes collections.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
 
 
 @app.command("list")
@@ -45,16 +46,25 @@ def list_collections(address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", js
 
 
 @app.command()
-def create(name: str, language: Language = "", address: Address = DEFAULT_ADDRESS, tenant: Tenant = "") -> None:
+def create(
+    name: Name,
+    language: Language = "",
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Tenants share it, each seeing its own documents; for operators.")
+    ] = False,
+    address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
+) -> None:
     """Creates an empty collection."""
+    request = pb.CreateCollectionRequest(collection=name, language=language, tenant_partitioned=shared)
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        client.index.CreateCollection(pb.CreateCollectionRequest(collection=name, language=language))
+        client.index.CreateCollection(request)
     console.print(f"created {name}")
 
 
 @app.command()
 def delete(
-    name: str,
+    name: Name,
     address: Address = DEFAULT_ADDRESS,
     tenant: Tenant = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, notices, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -18,10 +18,16 @@ __all__ = ["compact"]
 def compact(
     collection: Annotated[str, typer.Argument(help="The collection.")],
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Gives back the space of superseded changes in the journal, and has indexes compact themselves."""
-    with failures(address), Client(address) as client, typed_errors(), notices.status(f"compacting {collection}"):
+    with (
+        failures(address),
+        Client(address, tenant=tenant) as client,
+        typed_errors(),
+        notices.status(f"compacting {collection}"),
+    ):
         done = client.index.CompactCollection(pb.CompactCollectionRequest(collection=collection))
     if json:
         print_json(done)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -22,9 +22,11 @@ Name = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection.
 
 
 @app.command("list")
-def list_dead_letters(collection: Name, address: Address = DEFAULT_ADDRESS, json: Json = False) -> None:
+def list_dead_letters(
+    collection: Name, address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", json: Json = False
+) -> None:
     """Lists the documents that an index could not take, and why."""
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         found = list(_letters(client, collection))
     if json:
         print_json(pb.ListDeadLettersResponse(dead_letters=found))
@@ -46,11 +48,12 @@ def retry(
         list[str] | None, typer.Argument(metavar="[DOCUMENT]...", help="Documents; all dead letters if none is given.")
     ] = None,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Has every index try again what it could not take, and waits for what comes of it."""
     request = pb.RetryDeadLettersRequest(collection=collection, document_ids=document_ids or ())
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
             done = client.index.RetryDeadLetters(request)
         if done.sequence:

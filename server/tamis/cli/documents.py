@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json
+from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.cli.request import filter_of, metadata_of
 from tamis.client import Client
@@ -29,11 +29,12 @@ def list_documents(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000, help="The most to show.")] = 50,
     page: Annotated[str, typer.Option("--page", help="Where to go on, as told at the end of a page.")] = "",
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Lists documents by id."""
     request = pb.ListDocumentsRequest(collection=collection, page_size=limit, page_token=page)
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         found = client.index.ListDocuments(request)
     if json:
         print_json(found)
@@ -53,10 +54,11 @@ def get(
     document: Annotated[str, typer.Argument(help="Id of a document.")],
     collection: Collection = DEFAULT_COLLECTION,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
 ) -> None:
     """Prints one document as JSON."""
     request = pb.GetDocumentRequest(collection=collection, document_id=document)
-    with failures(address), Client(address) as client, typed_errors():
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         print_json(client.index.GetDocument(request).document)
 
 
@@ -70,6 +72,7 @@ def patch(
     collection: Collection = DEFAULT_COLLECTION,
     wait: Wait = True,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Changes the metadata of documents, all or none, and leaves their texts."""
@@ -78,7 +81,7 @@ def patch(
         raise typer.BadParameter("nothing to change: give --set KEY=VALUE or --remove KEY")
     patches = [pb.MetadataPatch(document_id=each, metadata=metadata, removed_keys=removed) for each in document_ids]
     request = pb.PatchMetadataRequest(collection=collection, patches=patches, request_id=uuid.uuid4().hex)
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
             done = client.index.PatchMetadata(request)
         if wait and done.written_count:
@@ -102,6 +105,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before deleting by filter.")] = False,
     wait: Wait = True,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Deletes documents by id or by filter, all or none."""
@@ -112,7 +116,7 @@ def delete(
     )
     if where and not yes:
         typer.confirm(f"Delete every document of {collection} with {' and '.join(where)}?", abort=True)
-    with failures(address), Client(address) as client:
+    with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
             done = client.index.DeleteDocuments(request)
         if wait and done.sequence:

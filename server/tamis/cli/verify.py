@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import ExitCode, console, failures, notices, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
@@ -25,6 +25,7 @@ def verify(
     collection: Annotated[str | None, typer.Argument(help="One collection; all of them without it.")] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Mend indexes where they differ.")] = False,
     address: Address = DEFAULT_ADDRESS,
+    tenant: Tenant = "",
     json: Json = False,
 ) -> None:
     """Compares the journal with itself and with every index, passage by passage, while the server serves.
@@ -32,8 +33,8 @@ def verify(
     Ends with 1 when something differs or is wrong, also when it was mended.
     """
     found: list[tuple[str, pb.VerifyCollectionResponse]] = []
-    with failures(address), Client(address) as client, typed_errors():
-        names = [collection] if collection else collection_names(client)
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors():
+        names = [collection] if collection else collection_names(client, tenant)
         with notices.status("verifying") as status:
             for name in names:
                 status.update(f"verifying {name}: journal")
@@ -50,13 +51,13 @@ def verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def collection_names(client: Client) -> list[str]:
-    """Every collection of the server, by name."""
+def collection_names(client: Client, tenant: str = "") -> list[str]:
+    """Every collection of the server, by name; for a tenant its own, without those that it shares with others."""
     names: list[str] = []
     token = ""
     while True:
         page = client.index.ListCollections(pb.ListCollectionsRequest(page_size=100, page_token=token))
-        names += [each.id for each in page.collections]
+        names += [each.id for each in page.collections if not (tenant and each.tenant_partitioned)]
         token = page.next_page_token
         if not token:
             return names

@@ -122,6 +122,9 @@ def encoded_page_token(after: str) -> str:
 def decoded_page_token(token: str) -> str:
     """What `encoded_page_token` was given."""
     try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+        found = base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise InvalidRequest.of("page_token", "is not a token that this server made") from None
+    if _CONTROL.search(found):
+        raise InvalidRequest.of("page_token", "is not a token that this server made")
+    return found

@@ -13,6 +13,8 @@ from tamis.wire.checks import decoded_page_token, encoded_page_token
 
 __all__ = ["from_dead_letter", "from_place", "to_place"]
 
+_MOST_GENERATION = 2**31 - 1
+
 
 def from_dead_letter(letter: DeadLetter) -> pb.DeadLetter:
     """A dead letter."""
@@ -39,8 +41,10 @@ def to_place(token: str) -> tuple[str, str, int] | None:
         return None
     try:
         stage, document_id, generation = json.loads(decoded_page_token(token))
-    except (ValueError, TypeError):
-        raise InvalidRequest.of("page_token", "is not a token that this server made") from None
-    if not (isinstance(stage, str) and isinstance(document_id, str) and type(generation) is int):
+        is_ours = isinstance(stage, str) and isinstance(document_id, str) and 0 < generation <= _MOST_GENERATION
+        f"{stage}{document_id}".encode()
+    except (ValueError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours or type(generation) is not int:
         raise InvalidRequest.of("page_token", "is not a token that this server made")
     return stage, document_id, generation
