@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class IndexReading:
     stage: str
     applied_sequence: int
     lag_count: int
+    dead_letter_count: int = 0
 
     @property
     def label(self) -> str:
@@ -107,4 +109,18 @@ class _LookedUp(Collector):
                 applied.add_metric(key, each.applied_sequence)
         yield lag
         yield applied
+        yield _dead_letters(reading)
         yield GaugeMetricFamily("tamis_journal_waiting", "Writes that wait for a commit.", reading.waiting_write_count)
+
+
+def _dead_letters(reading: Reading) -> Metric:
+    """Those of several indexes under one label are added up."""
+    found = GaugeMetricFamily(
+        "tamis_dead_letters", "Documents that an index could not take.", labels=["collection", "stage"]
+    )
+    counts: Counts[tuple[str, str]] = Counts()
+    for each in reading.indexes:
+        counts[each.label, each.stage] += each.dead_letter_count
+    for key, count in sorted(counts.items()):
+        found.add_metric(key, count)
+    return found

@@ -156,7 +156,8 @@ class Tamis:
             (each.id, state) for each in await self._journal.all_collections() for state in self._indexes.states(each)
         )
         indexes = tuple(
-            IndexReading(collection, each.stage, each.applied_sequence, each.lag_count) for collection, each in states
+            IndexReading(collection, each.stage, each.applied_sequence, each.lag_count, each.dead_letter_count)
+            for collection, each in states
         )
         return Reading(indexes, self._journal.waiting_count)
 

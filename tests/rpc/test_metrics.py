@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from tenants import HEADER, Tenants
 
 from tamis.config import parse
 from tamis.errors import ConfigurationError
+from tamis.metrics import IndexReading, Metrics, Reading
 from tamis.rpc.app import RunningServer, running
 
 CONFIG = """
@@ -61,6 +63,7 @@ async def test_calls_stages_commits_and_indexes_are_measured(tmp_path: Path) -> 
     assert found["tamis_journal_waiting",] == 0
     assert found["tamis_index_applied_sequence", "docs", "words"] == 2
     assert found["tamis_index_lag_changes", "docs", "words"] == 0
+    assert found["tamis_dead_letters", "docs", "words"] == 0
     assert "sauce" not in text
 
 
@@ -73,6 +76,23 @@ async def test_no_tenant_and_none_of_its_collections_stands_in_a_label(tmp_path:
     assert found["tamis_index_lag_changes", "(tenants)", "words"] == 0
     assert "acme" not in text
     assert "recipes" not in text
+
+
+def test_dead_letters_are_added_up_and_tenants_stand_together() -> None:
+    metrics = Metrics()
+    indexes = [IndexReading(each, "words", 9, 0, count) for each, count in (("docs", 2), ("a/docs", 3), ("b/docs", 4))]
+    metrics.look_up(lambda: Reading(tuple(indexes), 0))
+    value = metrics.registry.get_sample_value
+    assert value("tamis_dead_letters", {"collection": "docs", "stage": "words"}) == 2
+    assert value("tamis_dead_letters", {"collection": "(tenants)", "stage": "words"}) == 7
+
+
+def test_every_metric_stands_in_the_documentation_and_no_other() -> None:
+    metrics = Metrics()
+    metrics.look_up(lambda: Reading((IndexReading("docs", "words", 1, 0),), 0))
+    names = {f"{each.name}_total" if each.type == "counter" else each.name for each in metrics.registry.collect()}
+    page = (Path(__file__).parents[2] / "docs/operate.md").read_text()
+    assert set(re.findall(r"^\| `(tamis_\w+)` \|", page, re.MULTILINE)) == names
 
 
 async def test_metrics_are_off_unless_asked_for_and_stay_on_loopback(tmp_path: Path) -> None:

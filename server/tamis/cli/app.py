@@ -29,7 +29,7 @@ from tamis.cli import (
 __all__ = ["app", "main"]
 
 _EXIT_CODES = """
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 wrong configuration · 4 no server answers · 5 the server refused ·
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 wrong configuration · 4 no server answers · 5 refused ·
 6 done in part, some inputs could not be read · 130 interrupted.
 """
 

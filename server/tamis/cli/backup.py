@@ -27,7 +27,7 @@ Folder = Annotated[
 
 
 def backup(
-    destination: Annotated[Path, typer.Argument(metavar="DEST", help="The file to write; it must not exist.")],
+    destination: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
     data_directory: Folder = None,
     config: ConfigFile = None,
     with_embeddings: Annotated[bool, typer.Option(help="Also the vectors that embedders keep (`stored`).")] = False,
@@ -85,6 +85,6 @@ def _folder(data_directory: Path | None, config: Path | None) -> Path:
 @contextmanager
 def _progress(doing: str) -> Generator[Told, None, None]:
     columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=notices, transient=True) as shown:
+    with Progress(*columns, console=notices, transient=True, disable=not notices.is_terminal) as shown:
         task = shown.add_task(doing, total=None)
         yield lambda done, pages: shown.update(task, completed=done * _PAGE_BYTES, total=pages * _PAGE_BYTES)

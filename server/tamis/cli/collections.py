@@ -14,7 +14,7 @@ from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import index_service_pb2 as pb
 
-__all__ = ["app"]
+__all__ = ["app", "index_state"]
 
 app = typer.Typer(help="Lists, creates and deletes collections.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
@@ -39,7 +39,7 @@ def list_collections(address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", js
     for column in ("collection", "language", "documents", "passages", "indexes"):
         table.add_column(column, justify="right" if column in ("documents", "passages") else "left")
     for each in found:
-        states = ", ".join(_state(state) for state in each.indexes)
+        states = ", ".join(index_state(state) for state in each.indexes)
         counts = f"{each.document_count:,}", f"{each.passage_count:,}"
         table.add_row(Text(each.id, "bold"), each.language, *counts, states)
     console.print(table if found else "no collections yet; make one with: tamis index PATH")
@@ -78,7 +78,8 @@ def delete(
     console.print(f"deleted {name}")
 
 
-def _state(state: pb.IndexState) -> str:
+def index_state(state: pb.IndexState) -> str:
+    """How far an index is, in words."""
     behind = f" {state.lag_count:,} behind" if state.lag_count else " up to date"
     problem = f" ({state.problem})" if state.problem else ""
     letters = state.dead_letter_count

@@ -22,15 +22,11 @@ def compact(
     json: Json = False,
 ) -> None:
     """Gives back the space of superseded changes in the journal, and has indexes compact themselves."""
-    with (
-        failures(address),
-        Client(address, tenant=tenant) as client,
-        typed_errors(),
-        notices.status(f"compacting {collection}"),
-    ):
-        done = client.index.CompactCollection(pb.CompactCollectionRequest(collection=collection))
+    request = pb.CompactCollectionRequest(collection=collection)
+    with failures(address), Client(address, tenant=tenant) as client, typed_errors(), notices.status("compacting"):
+        done = client.index.CompactCollection(request)
     if json:
-        print_json(done)
+        print_json(done, with_zeros=True)
         return
     stages = ", ".join(done.compacted_stages) or "none"
     console.print(

@@ -18,7 +18,7 @@ from tamis.v1 import index_service_pb2 as pb
 __all__ = ["app"]
 
 app = typer.Typer(help="Lists and retries the documents that an index could not take.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="COLLECTION", help="The collection.")]
+Name = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
 
 
 @app.command("list")
@@ -29,7 +29,7 @@ def list_dead_letters(
     with failures(address), Client(address, tenant=tenant) as client:
         found = list(_letters(client, collection))
     if json:
-        print_json(pb.ListDeadLettersResponse(dead_letters=found))
+        print_json(pb.ListDeadLettersResponse(dead_letters=found), with_zeros=True)
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("stage", "generation", "document", "version", "since", "reason"):
@@ -45,7 +45,7 @@ def list_dead_letters(
 def retry(
     collection: Name,
     document_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[DOCUMENT]...", help="Documents; all dead letters if none is given.")
+        list[str] | None, typer.Argument(metavar="document", help="Documents; all dead letters if none is given.")
     ] = None,
     address: Address = DEFAULT_ADDRESS,
     tenant: Tenant = "",

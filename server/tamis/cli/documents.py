@@ -19,7 +19,7 @@ from tamis.v1 import index_service_pb2 as pb
 __all__ = ["app"]
 
 app = typer.Typer(help="Lists, shows, patches and deletes documents.", no_args_is_help=True)
-Ids = Annotated[list[str], typer.Argument(metavar="DOCUMENT...", help="Ids of documents.")]
+Ids = Annotated[list[str], typer.Argument(metavar="document", help="Ids of documents.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every index has it.")]
 
 
@@ -37,7 +37,7 @@ def list_documents(
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         found = client.index.ListDocuments(request)
     if json:
-        print_json(found)
+        print_json(found, with_zeros=True)
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("document", "version", "title"):
@@ -87,7 +87,7 @@ def patch(
         if wait and done.written_count:
             client.wait_indexed(collection, done.sequence)
     if json:
-        print_json(done)
+        print_json(done, with_zeros=True)
     else:
         console.print(f"patched {done.written_count:,}, {done.unchanged_count:,} were like that before")
 
@@ -95,7 +95,7 @@ def patch(
 @app.command()
 def delete(
     document_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[DOCUMENT]...", help="Ids of documents, or --where instead.")
+        list[str] | None, typer.Argument(metavar="document", help="Ids of documents, or --where instead.")
     ] = None,
     where: Annotated[
         list[str] | None,
@@ -122,6 +122,6 @@ def delete(
         if wait and done.sequence:
             client.wait_indexed(collection, done.sequence)
     if json:
-        print_json(done)
+        print_json(done, with_zeros=True)
     else:
         console.print(f"deleted {done.deleted_count:,}")

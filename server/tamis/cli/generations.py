@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
 
+from tamis.cli.collections import index_state
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.client import Client
@@ -37,13 +38,16 @@ def list_generations(
         generations = [MessageToDict(each, preserving_proto_field_name=True) for each in found.generations]
         print_json({"serving_generation": found.serving_generation, "generations": generations})
         return
+    if not found.generations:
+        console.print(f"tenants share {collection}; its generations are for an operator to see")
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("generation", "state", "chunker", "in place of others", "documents divided", "indexes"):
         table.add_column(column, justify="right" if column in ("generation", "documents divided") else "left")
     for each in found.generations:
         replacements = ", ".join(f"{by} for {stage}" for stage, by in sorted(each.replacements.items()))
         divided = f"{each.divided_document_count:,} of {found.document_count:,}"
-        states = ", ".join(_state(state) for state in each.indexes)
+        states = ", ".join(index_state(state) for state in each.indexes)
         chunker = each.chunker or Text("built in", "dim")
         table.add_row(Text(str(each.number), "bold"), _doing(each), chunker, replacements or "-", divided, states)
     console.print(table)
@@ -87,8 +91,3 @@ def drop(
 def _doing(generation: pb.Generation) -> Text:
     name = pb.GenerationState.Name(generation.state).removeprefix("GENERATION_STATE_").lower()
     return Text(name, "green" if name == "serving" else "")
-
-
-def _state(state: pb.IndexState) -> str:
-    behind = f" {state.lag_count:,} behind" if state.lag_count else " up to date"
-    return f"{state.stage}{behind}{f' ({state.problem})' if state.problem else ''}"

@@ -41,10 +41,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-def print_json(value: Message | dict[str, Any] | list[Any]) -> None:
-    """One JSON value on one line; field names as in the protos."""
+def print_json(value: Message | dict[str, Any] | list[Any], *, with_zeros: bool = False) -> None:
+    """One JSON value on one line; field names as in the protos, a message's empty ones among them if asked for."""
     if isinstance(value, Message):
-        value = MessageToDict(value, preserving_proto_field_name=True)
+        value = MessageToDict(value, preserving_proto_field_name=True, always_print_fields_with_no_presence=with_zeros)
     text = json.dumps(value, ensure_ascii=False)
     if any("\ud800" <= character <= "\udfff" for character in text):  # half a character, which no encoding has
         text = json.dumps(value)
@@ -81,7 +81,7 @@ def _fail_call(error: CallError, address: str) -> NoReturn:
         fail(f"no server answers at {address}", ExitCode.UNREACHABLE, "start one with: tamis serve")
     if error.code is grpc.StatusCode.DEADLINE_EXCEEDED and not error.reason:
         fail("the deadline passed before the server was done", ExitCode.FAILED, "give it more with --deadline")
-    if error.violations:
+    if error.violations and error.code is not grpc.StatusCode.NOT_FOUND:
         fail(
             "the request was refused",
             ExitCode.REFUSED,
