@@ -13,6 +13,7 @@ import typer.main
 
 from tamis import errors
 from tamis.cli.app import app
+from tamis.config import Config
 from tamis.context import Call
 from tamis.model import Passage, Query
 
@@ -57,8 +58,28 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
             if name.startswith("-"):
                 continue
             assert name in commands, line
-            known = {option for parameter in commands[name].params for option in parameter.opts}
+            command = commands[name]
+            if hasattr(command, "commands"):
+                assert words and words[0] in command.commands, line
+                command = command.commands[words[0]]
+            known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
             assert {word for word in words if re.fullmatch(r"--[a-z-]+", word)} <= known, line
+
+
+def test_every_test_that_the_promises_name_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/durability.md").read_text()))
+    sources = [*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
+    defined = {name for each in sources for name in re.findall(r"def (test_\w+)\(", each.read_text())}
+    assert len(named) > 40
+    assert named <= defined
+
+
+@pytest.mark.parametrize("name", ["server", "journal", "tenancy", "ingest"])
+def test_every_setting_stands_in_the_page_for_operators_and_no_other(name: str) -> None:
+    page = (ROOT / "docs/operate.md").read_text().partition("## Seeing")[0]
+    table = page.partition(f"\n`[{name}]`")[2].partition("\n`[")[0]
+    known = Config.model_fields[name].annotation.model_fields  # type: ignore[union-attr]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == known.keys()
 
 
 def test_the_quickstart_lists_every_reason() -> None:
