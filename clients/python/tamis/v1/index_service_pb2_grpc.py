@@ -28,6 +28,9 @@ if _version_not_supported:
 class IndexServiceStub:
     """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
     dead letter with its reason.
+
+    A tenant sees and changes its own documents only. What concerns a whole collection that tenants share (DeleteCollection,
+    generations, dead letters, CompactCollection, VerifyCollection) is PERMISSION_DENIED for them.
     """
 
     def __init__(self, channel):
@@ -126,6 +129,9 @@ class IndexServiceStub:
 class IndexServiceServicer:
     """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
     dead letter with its reason.
+
+    A tenant sees and changes its own documents only. What concerns a whole collection that tenants share (DeleteCollection,
+    generations, dead letters, CompactCollection, VerifyCollection) is PERMISSION_DENIED for them.
     """
 
     def GetCollection(self, request, context):
@@ -352,6 +358,9 @@ def add_IndexServiceServicer_to_server(servicer, server):
 class IndexService:
     """Keeps documents. What a write acknowledges survives a crash of the server and is found in every index, or listed as a
     dead letter with its reason.
+
+    A tenant sees and changes its own documents only. What concerns a whole collection that tenants share (DeleteCollection,
+    generations, dead letters, CompactCollection, VerifyCollection) is PERMISSION_DENIED for them.
     """
 
     @staticmethod
