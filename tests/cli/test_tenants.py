@@ -53,3 +53,16 @@ def test_every_command_that_asks_a_server_can_name_a_tenant() -> None:
             found += 1
             assert "--tenant" in options, command.name
     assert found >= 8
+
+
+def test_a_shared_collection_is_made_by_an_operator_and_changed_by_tenants(tamis: Any, shared: str) -> None:
+    assert tamis("collections", "create", "team", "--shared", "--address", shared).returncode == 0
+    refused = tamis("collections", "create", "ours", "--shared", "--tenant", "acme", "--address", shared)
+    assert (refused.returncode, refused.stdout) == (5, "")
+    deleting = ["documents", "delete", "nobody", "-C", "team", "--json", "--address", shared]
+    deleted = tamis(*deleting, TAMIS_TENANT="acme")
+    assert json.loads(deleted.stdout) == {"deleted_count": 0, "sequence": "0"}
+    listed = tamis("generations", "list", "team", "--tenant", "acme", "--address", shared)
+    assert listed.stdout == "tenants share team; its generations are for an operator to see\n"
+    verified = tamis("verify", "--tenant", "acme", "--json", "--address", shared)
+    assert {each["collection"] for each in json.loads(verified.stdout)} <= {"docs"}
