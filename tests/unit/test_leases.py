@@ -13,6 +13,7 @@ from postgresql import Cluster
 
 from tamis.errors import Superseded, Unavailable
 from tamis.journal import Delete, Journal, PostgresAddress, SharedFollower, Tenures, Upsert
+from tamis.journal import journal as journal_module
 from tamis.model import Change, Document, Passage, Span
 
 PLACE = ("docs", 1, "dense")
@@ -290,3 +291,56 @@ async def test_one_server_on_sqlite_follows_in_an_epoch_too(tmp_path: Path) -> N
         await server.close()
     assert epochs[0] < epochs[1]
     assert remote.held == {"0": 1, "1": 2}
+
+
+async def test_an_index_is_followed_on_after_a_lease_that_could_not_be_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    await journal.create_collection("docs")
+    server = Server(journal, Remote(), LONG)
+    server.handle.gate.clear()
+    sequence = (await journal.write("docs", [_upsert("a")])).sequence
+    await server.handle.entered.wait()
+    server.handle.is_cut_off = True
+    with monkeypatch.context() as crowded:
+        crowded.setattr(journal_module, "_MOST_WAITING", 0)  # every write is one too many
+        server.handle.gate.set()
+        while not server.follower.status.failure_count:
+            assert not server.follower._task.done()
+            await asyncio.sleep(0)
+    server.handle.is_cut_off = False
+    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    await server.close()
+
+
+async def test_a_server_that_leads_nothing_mends_an_index_that_nobody_writes(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    await journal.create_collection("docs")
+    await journal.write("docs", [_upsert("a")])
+    remote = Remote(checkpoint=1)  # as after a restart, but for what was lost
+    server = Server(journal, remote, LONG)
+    await server.follower.wait(1)
+    async with server.follower.paused() as checkpoint:
+        await server.follower.mend((await journal.changes("docs", after=0)).changes, checkpoint)
+    assert remote.held == {"a": 1}
+    sequence = (await journal.write("docs", [_upsert("b")])).sequence
+    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    assert remote.held == {"a": 1, "b": 2}
+    await server.close()
+
+
+async def test_an_index_is_mended_by_the_server_that_writes_it_alone(pair: tuple[Server, Server, Remote]) -> None:
+    one, other, remote = pair
+    await other.follower.wait(1)
+    remote.held.clear()
+    lost = (await one.journal.changes("docs", after=0)).changes
+    async with other.follower.paused() as checkpoint:
+        with pytest.raises(Superseded):
+            await other.follower.mend(lost, checkpoint)
+    async with one.follower.paused() as checkpoint:
+        await one.follower.mend(lost, checkpoint)
+    assert remote.held == {"first": 1}
+    sequence = (await other.journal.write("docs", [_upsert("b")])).sequence
+    await other.follower.wait(sequence)
+    assert remote.epochs == [one.handle.epoch]

@@ -90,7 +90,12 @@ class Follower:
             yield await self.index.checkpoint()
 
     async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
-        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave."""
+        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave.
+
+        Raises `NotFound` when the collection was deleted meanwhile, and what the index raises.
+        """
+        if self._stopped:
+            raise NotFound("collection", self.collection)
         await self._apply(changes, checkpoint)
 
     async def close(self) -> None:
