@@ -103,7 +103,8 @@ def divide(db: Database, key: int, number: int, portion: Portion, divisions: Map
     """Adds the passages of a portion's documents, and moves on; after an empty portion the generation is divided.
 
     Documents that were written or deleted since the portion was read are left as they are: a write brings its own
-    passages, and only a patch leaves that to this. So is everything when the portion does not begin where the division stands. Raises `NotFound`.
+    passages, and only a patch leaves that to this. So is everything when the portion does not begin where the division
+    stands. Raises `NotFound`.
     """
     row = db.execute(
         "SELECT split, state, divided_through FROM generations WHERE collection = ? AND number = ?", (key, number)
