@@ -13,6 +13,7 @@ import structlog
 from tamis.errors import NotFound, TamisError, Unavailable
 from tamis.journal.applier import Applier
 from tamis.journal.journal import Journal
+from tamis.journal.leases import Tenure
 from tamis.journal.records import Collection
 from tamis.model import Change
 from tamis.stage import Index
@@ -57,7 +58,7 @@ class Follower:
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._applier = Applier(journal, collection, generation, stage, self._apply)
+        self._applier = Applier(journal, collection, generation, stage, self._apply, self._tenure)
         self._applying: asyncio.Future[None] | None = None
         self._between = asyncio.Lock()
         self._stopped = False
@@ -173,6 +174,10 @@ class Follower:
 
     async def _check(self) -> None:
         """Raises when this follower may not write to the index now."""
+
+    def _tenure(self) -> Tenure:
+        """On whose behalf dead letters are written down."""
+        return Tenure(self._incarnation)
 
     async def _reach(self, sequence: int) -> None:
         """A problem is over once the index has got further."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
 from tamis.errors import Superseded
 from tamis.journal.follower import Follower
 from tamis.journal.journal import Journal
+from tamis.journal.leases import Tenure
 from tamis.journal.tenures import Tenures
 from tamis.model import Change
 from tamis.stage import Index, SharedIndex
@@ -106,6 +108,9 @@ class SharedFollower(Follower):
 
     async def _check(self) -> None:
         await self._tenures.check(self._place, self._epoch)
+
+    def _tenure(self) -> Tenure:
+        return replace(super()._tenure(), epoch=self._epoch)
 
     async def _pause_after(self, error: Exception) -> None:
         had_lease = self._epoch
