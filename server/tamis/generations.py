@@ -250,6 +250,8 @@ class Generations:
             await asyncio.wait(searches, timeout=_LONGEST_SEARCH)
         try:
             async with self._changing:
+                if (await self._journal.collection(collection.id)).incarnation != collection.incarnation:
+                    return  # it went with the whole collection, and another one has its name and its numbers
                 is_gone = await self._loop.run(lambda: self._indexes.remove_generation(collection, generation))
             if is_gone:
                 while not await self._journal.sweep_generation(collection.id, generation.number):
