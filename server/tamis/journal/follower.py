@@ -123,15 +123,30 @@ class Follower:
                 await self._applier.count()
                 await self._reach(reached)  # a batch may have failed after all of it was applied
                 await self._apply_for_ever()
-            except NotFound:
-                return  # the collection is gone; whoever removed it drops this index
+            except NotFound as error:
+                if await self._is_gone():
+                    return  # whoever removed the collection drops this index
+                await self._pause_after(error)
             except Exception as error:
                 await self._pause_after(error)
+            except asyncio.CancelledError:
+                if self._stopped or _is_cancelled():
+                    raise
+                await self._pause_after(Unavailable("the index cancelled itself"))
 
     async def _begin(self) -> int:
         """The checkpoint to go on from. An index of a collection that is gone is asked nothing, lest it be made."""
         await self._known()
         return await self.index.checkpoint()
+
+    async def _is_gone(self) -> bool:
+        try:
+            await self._known()
+        except NotFound:
+            return True
+        except Exception:
+            return False
+        return False
 
     async def _pause_after(self, error: Exception) -> None:
         self._note_failure(error)
@@ -210,3 +225,9 @@ class Follower:
         """Called on the journal's thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end, and it is not what it awaits that ended."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
