@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,12 @@ from hypothesis import strategies as st
 
 from tamis.chunking import Chunker
 from tamis.errors import FailedPrecondition, NotFound
+from tamis.generations import Generations
 from tamis.ingest.passages import SentencesChunker
 from tamis.journal import (
+    Collection,
     Delete,
+    Generation,
     Journal,
     Mutation,
     Patch,
@@ -258,3 +264,14 @@ async def test_a_document_that_was_emptied_since_its_portion_was_read_stays_empt
     await journal.divide("docs", 2, portion, {each.id: SMALL.chunk(each) for each in portion.documents})
     await _divide(journal)
     assert await _held(journal, 2) == {}
+
+
+async def test_nothing_is_divided_any_more_after_the_end() -> None:
+    """A build that was under way then asks for it."""
+    ended = Generations(None, None, None, None, asyncio.Lock())  # type: ignore[arg-type]
+    await ended.close()
+    now = datetime.now(UTC)
+    building = Generation(2, Recipe(), 2, now, is_divided=False)
+    ended.start([Collection("docs", "abc", now, generations=(building, replace(building, number=3, is_dropped=True)))])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    ended.close_threads()
