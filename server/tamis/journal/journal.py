@@ -307,8 +307,17 @@ class Journal:
         return removed
 
     async def give_back(self) -> int:
-        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not."""
-        return await asyncio.wrap_future(self._writes.submit(self._writer.database.give_back))
+        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not.
+
+        Raises `Unavailable` when that cannot be done now, as on a disk that is full; nothing is lost by it.
+        """
+        return await asyncio.wrap_future(self._writes.submit(self._give_back_now))
+
+    def _give_back_now(self) -> int:
+        try:
+            return self._writer.database.give_back()
+        except sqlite3.Error as error:
+            raise refusal(error, "made smaller") from error
 
     async def aside(self, work: Callable[[Store], T]) -> T:
         """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
