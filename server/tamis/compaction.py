@@ -41,6 +41,7 @@ async def compact(journal: Journal, indexes: Indexes, collection: Collection) ->
                 async with follower.paused():
                     await follower.index.compact()
                 stages.append(follower.stage)
-            except TamisError as error:
-                _LOG.warning("index cannot be compacted", stage=follower.stage, reason=error.message)
+            except Exception as error:  # as of a full disk; the others, and the journal, have their turn all the same
+                reason = error.message if isinstance(error, TamisError) else type(error).__name__
+                _LOG.warning("index cannot be compacted", stage=follower.stage, reason=reason)
     return Compacted(removed, await journal.give_back(), tuple(dict.fromkeys(stages)))

@@ -55,6 +55,7 @@ class Generations:
         """`changing` is held by whoever opens or drops indexes."""
         self._journal, self._indexes, self._recipes, self._loop = journal, indexes, recipes, loop
         self._changing, self._divider = changing, Divider()
+        self._is_closed = False
         self._tasks: dict[tuple[str, int, bool], asyncio.Task[None]] = {}
         self._searches: dict[tuple[str, int], set[asyncio.Future[None]]] = defaultdict(set)
 
@@ -64,7 +65,8 @@ class Generations:
             self._go_on(collection)
 
     async def close(self) -> None:
-        """Stops dividing after the portion under way; the next start goes on."""
+        """Stops dividing after the portion under way, and begins nothing any more; the next start goes on."""
+        self._is_closed = True
         tasks = [*self._tasks.values()]
         for each in tasks:
             each.cancel()
@@ -211,7 +213,7 @@ class Generations:
                 self._begin((collection.id, each.number, False), self._divide(collection.id, each.number))
 
     def _begin(self, key: tuple[str, int, bool], work: Coroutine[Any, Any, None]) -> None:
-        if key in self._tasks:
+        if self._is_closed or key in self._tasks:
             work.close()
             return
         task = self._tasks[key] = asyncio.create_task(work, name=f"generation {key[0]}/{key[1]}")
@@ -250,6 +252,8 @@ class Generations:
             await asyncio.wait(searches, timeout=_LONGEST_SEARCH)
         try:
             async with self._changing:
+                if (await self._journal.collection(collection.id)).incarnation != collection.incarnation:
+                    return  # it went with the whole collection, and another one has its name and its numbers
                 is_gone = await self._loop.run(lambda: self._indexes.remove_generation(collection, generation))
             if is_gone:
                 while not await self._journal.sweep_generation(collection.id, generation.number):

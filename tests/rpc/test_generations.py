@@ -359,6 +359,26 @@ async def test_searches_end_before_what_they_read_is_dropped(servers: Servers) -
         await dropping
 
 
+async def test_a_drop_that_waits_for_searches_leaves_a_collection_that_is_created_anew_alone(servers: Servers) -> None:
+    async with servers.start(fakes("words", words='behaviour = "asks_its_call"')) as client:
+        await client.fill()
+        await _build(client)
+        await _ready(client, 2)
+        searching = asyncio.create_task(client.search("sauce"))
+        assert await asyncio.to_thread(trace.entered.wait, 20)
+        await _switch(client, 2)
+        dropping = asyncio.create_task(_drop(client, 1))
+        async with asyncio.timeout(20):
+            while len((await _collection(client)).generations) > 1:
+                pass  # until it is dropped for everybody else
+        await client.call(client.index.DeleteCollection(pb.DeleteCollectionRequest(collection="docs")))
+        await client.fill()
+        trace.gate.set()
+        await asyncio.gather(searching, dropping, return_exceptions=True)
+        assert [each.stage for each in (await _collection(client)).indexes] == ["more", "words"]
+        assert len((await client.search("sauce")).hits) == 3
+
+
 async def test_what_a_dropped_generation_kept_on_the_disk_is_gone(servers: Servers) -> None:
     async with servers.start(STAGES) as client:
         await client.fill()

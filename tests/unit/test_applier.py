@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from tamis.errors import Unavailable, Unusable
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import DeadLetter, Delete, Follower, Journal, Upsert, applier, follower
+from tamis.journal import DeadLetter, Delete, Follower, Journal, PostgresAddress, Upsert, applier, follower
+from tamis.journal.leases import Tenure
 from tamis.model import Change, Document, Passage
 
 CHUNKER = SentencesChunker(SentencesChunker.Settings())
@@ -72,8 +73,8 @@ def _nobody_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await Journal.open(tmp_path / "journal.sqlite")
+async def journal(where: Path | PostgresAddress) -> AsyncIterator[Journal]:
+    opened = await Journal.open(where)
     await opened.create_collection("docs")
     yield opened
     await opened.close()
@@ -175,11 +176,11 @@ async def test_a_dead_letter_that_cannot_be_written_down_keeps_the_index_where_i
     index, put = PickyIndex(), journal.put_dead_letter
     checkpoints: list[int] = []
 
-    async def put_at_the_third_time(collection: str, letter: DeadLetter) -> None:
+    async def put_at_the_third_time(collection: str, letter: DeadLetter, tenure: Tenure) -> None:
         checkpoints.append(index.upto)
         if len(checkpoints) < 3:
             raise Unavailable("the journal cannot be written")
-        await put(collection, letter)
+        await put(collection, letter, tenure)
 
     monkeypatch.setattr(journal, "put_dead_letter", put_at_the_third_time)
     assert [each.document_id for each in await _followed(journal, index)] == ["a"]
@@ -195,6 +196,17 @@ async def test_an_index_that_is_lost_gets_its_dead_letters_anew(journal: Journal
     mended = PickyIndex()
     mended.upto = 2
     assert len(await _followed(journal, mended)) == 2
+
+
+async def test_dead_letters_of_a_stage_that_is_gone_go_with_the_document_once_the_journal_is_compacted(
+    journal: Journal,
+) -> None:
+    await journal.write("docs", [_upsert("a", POISON), _upsert("b", POISON)])
+    await _followed(journal, PickyIndex())
+    await journal.write("docs", [Delete("a")])  # which no index follows any more
+    await journal._write(lambda store: store.database.execute("UPDATE changes SET time = '2020-01-01T00:00:00+00:00'"))
+    await journal.compact("docs", 3)
+    assert [each.document_id for each in await journal.dead_letters("docs", limit=9)] == ["b"]
 
 
 def _weather(outages: list[tuple[int, int, int]]) -> Iterator[Exception | None]:

@@ -145,3 +145,33 @@ async def test_an_index_that_denies_its_collection_is_a_problem_and_not_the_end(
     await follower.wait(await _write(journal, "a"))
     assert index.held == {"a": 1}
     await follower.close()
+
+
+class Moody(MemoryIndex):
+    """Raises something once when it is asked for its checkpoint, and once when it applies."""
+
+    def __init__(self, mood: BaseException) -> None:
+        super().__init__()
+        self.moods, self.checkpoint_moods = [mood], [mood]
+
+    async def checkpoint(self) -> int:
+        if self.checkpoint_moods:
+            raise self.checkpoint_moods.pop()
+        return await super().checkpoint()
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        if self.moods:
+            raise self.moods.pop()
+        await super().apply(changes, upto=upto)
+
+
+@pytest.mark.parametrize("mood", [NotFound("collection", "docs"), asyncio.CancelledError()])
+async def test_an_index_that_denies_its_collection_or_cancels_itself_is_followed_on(
+    journal: Journal, mood: BaseException
+) -> None:
+    sequence = await _write(journal, "a")
+    index = Moody(mood)
+    follower = Follower(journal, "docs", 1, "bm25", index)
+    await asyncio.wait_for(follower.wait(sequence), 10)
+    assert index.held == {"a": 1}
+    await follower.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,21 @@ from hypothesis import strategies as st
 
 from tamis.chunking import Chunker
 from tamis.errors import FailedPrecondition, NotFound
+from tamis.generations import Generations
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Delete, Journal, Mutation, PostgresAddress, Recipe, SplitsChanged, Upsert
+from tamis.journal import (
+    Collection,
+    Delete,
+    Generation,
+    Journal,
+    Mutation,
+    Patch,
+    PostgresAddress,
+    Recipe,
+    Rewrite,
+    SplitsChanged,
+    Upsert,
+)
 from tamis.model import Document, Passage
 
 WHOLE = SentencesChunker(SentencesChunker.Settings())
@@ -70,6 +86,8 @@ async def _held(journal: Journal, split: int) -> dict[str, list[tuple[str, str, 
 ACTIONS = st.one_of(
     st.tuples(st.just("write"), st.sampled_from(IDS), st.sampled_from(["", "short", TEXT, TEXT[:150]])),
     st.tuples(st.just("delete"), st.sampled_from(IDS), st.just("")),
+    st.tuples(st.just("patch"), st.sampled_from(IDS), st.sampled_from(["red", "green"])),
+    st.tuples(st.just("rewrite"), st.sampled_from(IDS), st.just("")),
     st.tuples(st.just("read"), st.just(""), st.just("")),
     st.tuples(st.just("divide"), st.just(""), st.just("")),
     st.tuples(st.just("reopen"), st.just(""), st.just("")),
@@ -100,6 +118,10 @@ async def test_whatever_happens_meanwhile_a_new_split_is_every_document_divided_
                 elif action == "delete":
                     await journal.write("docs", [Delete(key)])
                     live.pop(key, None)
+                elif action == "patch" and key in live:
+                    await journal.write("docs", [Patch(key, {"colour": text})])
+                elif action in ("patch", "rewrite"):
+                    await journal.write("docs", [Rewrite(key)])
                 elif action == "read":  # what is divided next was read before whatever comes in between
                     portion = await journal.undivided("docs", 2, limit=2)
                 elif action == "divide":
@@ -146,6 +168,19 @@ async def test_a_document_written_again_while_it_waits_to_be_divided_costs_nothi
     assert (await journal.write("docs", [_upsert(Document("a", TEXT), 1, 2)])).unchanged_count == 1
     await _divide(journal)
     assert (await journal.write("docs", [_upsert(Document("a", TEXT), 1, 2)])).unchanged_count == 1
+
+
+@pytest.mark.parametrize("mutation", [Patch("a", {"colour": "red"}), Rewrite("a")])
+async def test_a_document_that_changes_but_for_its_text_before_its_division_is_committed_is_divided(
+    journal: Journal, mutation: Mutation
+) -> None:
+    await journal.write("docs", [_upsert(Document("a", TEXT))])
+    await journal.add_generation("docs", Recipe("small", "small"))
+    portion = await journal.undivided("docs", 2)
+    await journal.write("docs", [mutation])
+    await journal.divide("docs", 2, portion, {"a": SMALL.chunk(portion.documents[0])})
+    await _divide(journal)
+    assert (await _held(journal, 2))["a"] == [(each.id, each.text, 2) for each in SMALL.chunk(Document("a", TEXT))]
 
 
 async def test_generations_of_one_chunker_share_their_passages(journal: Journal) -> None:
@@ -229,3 +264,14 @@ async def test_a_document_that_was_emptied_since_its_portion_was_read_stays_empt
     await journal.divide("docs", 2, portion, {each.id: SMALL.chunk(each) for each in portion.documents})
     await _divide(journal)
     assert await _held(journal, 2) == {}
+
+
+async def test_nothing_is_divided_any_more_after_the_end() -> None:
+    """A build that was under way then asks for it."""
+    ended = Generations(None, None, None, None, asyncio.Lock())  # type: ignore[arg-type]
+    await ended.close()
+    now = datetime.now(UTC)
+    building = Generation(2, Recipe(), 2, now, is_divided=False)
+    ended.start([Collection("docs", "abc", now, generations=(building, replace(building, number=3, is_dropped=True)))])
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    ended.close_threads()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
+from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded, Unavailable
 from tamis.ingest.passages import SentencesChunker
 from tamis.journal import Changes, Delete, Journal, Mutation, PostgresAddress, Upsert, Written, schema
 from tamis.model import Document, Passage
@@ -239,4 +239,19 @@ async def test_a_journal_of_the_first_schema_keeps_its_collections_and_learns_la
     journal = await Journal.open(path)
     assert (await journal.create_collection("new", "de")).language == "de"
     assert [each.language for each in await journal.collections(limit=5)] == ["de", ""]
+    await journal.close()
+
+
+async def test_a_file_that_cannot_be_made_smaller_now_is_unavailable_for_that_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    journal = await Journal.open(path)
+    await journal._write(lambda store: store.database.execute("PRAGMA busy_timeout = 0").fetchall(), None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE much AS SELECT randomblob(1000000) AS blob")
+        db.execute("DROP TABLE much")
+        db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="cannot be made smaller"):
+            await journal.give_back()
+        db.execute("ROLLBACK")
+    assert await journal.give_back() > 900_000
     await journal.close()

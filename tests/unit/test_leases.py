@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from postgresql import Cluster
 
-from tamis.errors import Superseded, Unavailable
-from tamis.journal import Delete, Journal, PostgresAddress, SharedFollower, Tenures, Upsert
+from tamis.errors import NotFound, Superseded, Unavailable, Unusable
+from tamis.journal import DeadLetter, Delete, Follower, Journal, PostgresAddress, SharedFollower, Tenures, Upsert
+from tamis.journal import journal as journal_module
+from tamis.journal.leases import Tenure
 from tamis.model import Change, Document, Passage, Span
 
 PLACE = ("docs", 1, "dense")
@@ -290,3 +293,133 @@ async def test_one_server_on_sqlite_follows_in_an_epoch_too(tmp_path: Path) -> N
         await server.close()
     assert epochs[0] < epochs[1]
     assert remote.held == {"0": 1, "1": 2}
+
+
+async def test_an_index_is_followed_on_after_a_lease_that_could_not_be_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    await journal.create_collection("docs")
+    server = Server(journal, Remote(), LONG)
+    server.handle.gate.clear()
+    sequence = (await journal.write("docs", [_upsert("a")])).sequence
+    await server.handle.entered.wait()
+    server.handle.is_cut_off = True
+    with monkeypatch.context() as crowded:
+        crowded.setattr(journal_module, "_MOST_WAITING", 0)  # every write is one too many
+        server.handle.gate.set()
+        while not server.follower.status.failure_count:
+            assert not server.follower._task.done()
+            await asyncio.sleep(0)
+    server.handle.is_cut_off = False
+    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    await server.close()
+
+
+async def test_a_server_that_leads_nothing_mends_an_index_that_nobody_writes(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    await journal.create_collection("docs")
+    await journal.write("docs", [_upsert("a")])
+    remote = Remote(checkpoint=1)  # as after a restart, but for what was lost
+    server = Server(journal, remote, LONG)
+    await server.follower.wait(1)
+    async with server.follower.paused() as checkpoint:
+        await server.follower.mend((await journal.changes("docs", after=0)).changes, checkpoint)
+    assert remote.held == {"a": 1}
+    sequence = (await journal.write("docs", [_upsert("b")])).sequence
+    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    assert remote.held == {"a": 1, "b": 2}
+    await server.close()
+
+
+async def test_an_index_is_mended_by_the_server_that_writes_it_alone(pair: tuple[Server, Server, Remote]) -> None:
+    one, other, remote = pair
+    await other.follower.wait(1)
+    remote.held.clear()
+    lost = (await one.journal.changes("docs", after=0)).changes
+    async with other.follower.paused() as checkpoint:
+        with pytest.raises(Superseded):
+            await other.follower.mend(lost, checkpoint)
+    async with one.follower.paused() as checkpoint:
+        await one.follower.mend(lost, checkpoint)
+    assert remote.held == {"first": 1}
+    sequence = (await other.journal.write("docs", [_upsert("b")])).sequence
+    await other.follower.wait(sequence)
+    assert remote.epochs == [one.handle.epoch]
+
+
+def _letter(id: str, version: int, generation: int = 1) -> DeadLetter:
+    return DeadLetter("dense", generation, id, version, "too bitter", datetime.now(UTC))
+
+
+async def test_a_server_that_was_superseded_neither_writes_nor_withdraws_dead_letters(postgresql: Cluster) -> None:
+    address = postgresql.journal()
+    one, other = await Journal.open(address), await Journal.open(address)
+    await one.create_collection("docs")
+    first = await one.take_lease(PLACE, LONG)
+    await one.put_dead_letter("docs", _letter("a", 1), Tenure("", first))
+    await _expire(one)
+    await one.put_dead_letter("docs", _letter("b", 2), Tenure("", first))  # nobody had wanted the lease
+    await other.take_lease(PLACE, LONG)
+    with pytest.raises(Superseded):
+        await one.put_dead_letter("docs", _letter("c", 3), Tenure("", first))
+    with pytest.raises(Superseded):
+        await one.withdraw_dead_letters("docs", 1, "dense", {"a": 5}, Tenure("", first))
+    assert [each.document_id for each in await other.dead_letters("docs", limit=9)] == ["a", "b"]
+    await asyncio.gather(one.close(), other.close())
+
+
+async def test_dead_letters_of_a_collection_or_generation_that_is_gone_are_not_written_down(
+    where: Path | PostgresAddress,
+) -> None:
+    journal = await Journal.open(where)
+    before = Tenure((await journal.create_collection("docs")).incarnation)
+    await journal.delete_collection("docs")
+    await journal.create_collection("docs")
+    await journal.put_dead_letter("docs", _letter("a", 1))
+    with pytest.raises(NotFound):
+        await journal.put_dead_letter("docs", _letter("b", 2), before)
+    with pytest.raises(NotFound):
+        await journal.withdraw_dead_letters("docs", 1, "dense", {"a": 5}, before)
+    with pytest.raises(NotFound):
+        await journal.put_dead_letter("docs", _letter("b", 2, generation=2))
+    assert [each.document_id for each in await journal.dead_letters("docs", limit=9)] == ["a"]
+    await journal.close()
+
+
+class Cupboard(Handle):
+    """An index that each server has for itself; takes nothing of what it `refuses`."""
+
+    refuses = ""
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        for each in changes:
+            if each.document_id == self.refuses and each.passages and each.passages[0].text != "word":
+                raise Unusable(each.document_id, "too bitter")
+        await super().apply(changes, upto=upto)
+
+
+async def test_a_dead_letter_stays_until_the_index_that_lacks_the_document_has_seen_a_newer_version(
+    postgresql: Cluster,
+) -> None:
+    address = postgresql.journal()
+    journals = [await Journal.open(address), await Journal.open(address)]
+    await journals[0].create_collection("docs")
+    indexes = [Cupboard(Remote()), Cupboard(Remote())]
+    indexes[0].refuses = "a"
+    followers = [Follower(journals[0], "docs", 1, "dense", indexes[0])]
+    await journals[0].write("docs", [_upsert("a"), _upsert("b")])
+    await followers[0].wait(2)
+    followers.append(Follower(journals[1], "docs", 1, "dense", indexes[1]))  # counts the dead letter, and is behind
+    await followers[1].wait(2)
+    assert (list(indexes[0].remote.held), sorted(indexes[1].remote.held)) == (["b"], ["a", "b"])
+    assert [each.document_id for each in await journals[1].dead_letters("docs", limit=9)] == ["a"]
+    indexes[0].refuses = ""
+    last = (await journals[1].retry_dead_letters("docs")).sequence
+    await asyncio.gather(*(each.wait(last) for each in followers))
+    assert await journals[1].dead_letters("docs", limit=9) == []
+    last = (await journals[1].write("docs", [_upsert("c")])).sequence
+    await asyncio.gather(*(each.wait(last) for each in followers))
+    assert [each.status.dead_letter_count for each in followers] == [0, 0]
+    await asyncio.gather(*(each.close() for each in followers))
+    await asyncio.gather(*(each.close() for each in journals))

@@ -9,15 +9,15 @@ import pytest
 
 from tamis.errors import NotFound
 from tamis.filters import Compare, Filter, Operator
-from tamis.journal import Delete, Journal, Patch, Upsert
+from tamis.journal import Delete, Journal, Patch, PostgresAddress, Upsert
 from tamis.model import Document
 
 OLD = Compare(("year",), Operator.LESS, 2000)
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await Journal.open(tmp_path / "journal.sqlite")
+async def journal(where: Path | PostgresAddress) -> AsyncIterator[Journal]:
+    opened = await Journal.open(where)
     await opened.create_collection("docs")
     yield opened
     await opened.close()
@@ -48,6 +48,7 @@ async def test_what_is_written_meanwhile_is_judged_by_what_it_is_then(
     async def others() -> None:
         await journal.write("docs", [_upsert("renewed", 2010), _upsert("aged", 1990), _upsert("new", 1990)])
         await journal.write("docs", [Patch("patched", {"year": 2010}), Delete("gone"), _upsert("young", 2010)])
+        await journal.compact("docs", (await journal.collection("docs")).last_sequence)
 
     _meanwhile(journal, monkeypatch, others)
     assert (await journal.delete_matching("docs", OLD)).written_count == 3

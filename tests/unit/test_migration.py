@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from tamis.journal import Journal, Recipe, Upsert
+from tamis.journal import (
+    Delete,
+    Journal,
+    Patch,
+    PostgresAddress,
+    Recipe,
+    RequestKey,
+    Rewrite,
+    Upsert,
+    audit,
+)
+from tamis.journal.backup import restore
+from tamis.journal.database import Database, SqliteDatabase
+from tamis.journal.schema import MIGRATIONS
 from tamis.model import Document, Heading, Locator, PageBreak, Passage, Span
 
 SCHEMA_1 = """
@@ -90,3 +104,79 @@ async def test_where_a_passage_stands_is_part_of_what_a_write_changes(tmp_path: 
             assert (await journal.write("docs", [Upsert(NEW, (passage,))])).written_count == changed
     finally:
         await journal.close()
+
+
+async def _of_version_2(where: Path | PostgresAddress) -> None:
+    """Two collections, one with a document of two passages, another that was written anew, and one that is deleted."""
+    db: Database = SqliteDatabase(where) if isinstance(where, Path) else where.connect()
+    db.migrate(MIGRATIONS[:2])
+    time = "2020-01-01T00:00:00+00:00"
+    db.begin()
+    insert = "INSERT INTO collections (id, incarnation, create_time, last_sequence, document_count, passage_count, "
+    db.execute(f"{insert}language) VALUES (?, ?, ?, ?, ?, ?, ?)", ("docs", "abc", time, 4, 2, 3, "de"))
+    db.execute(f"{insert}language) VALUES (?, ?, ?, ?, ?, ?, ?)", ("empty", "def", time, 0, 0, 0, ""))
+    key = db.execute("SELECT key FROM collections WHERE id = 'docs'").fetchone()[0]
+    changes = [(1, "a", 0), (2, "gone", 0), (3, "b", 0), (4, "gone", 1)]
+    db.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", [(key, *each, time) for each in changes])
+    db.executemany(
+        "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (key, "a", 1, "Title", "One. Two.", '{"year":2019}', b"\x00", "[[0,1]]"),
+            (key, "b", 3, "", "Three.", "{}", b"\x01", "[]"),
+        ],
+    )
+    db.executemany(
+        "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (key, "a#0", "a", 0, "Head", 0, 4, "One.", '["Part"]', 1, 1, 1, 1),
+            (key, "a#1", "a", 1, "Head", 5, 9, "Two.", '["Part"]', 1, 1, 1, 1),
+            (key, "b#0", "b", 0, "", 0, 6, "Three.", "[]", 0, 0, 0, 0),
+        ],
+    )
+    db.commit()
+    db.close()
+
+
+async def test_a_journal_of_the_second_schema_has_everything_and_goes_on(where: Path | PostgresAddress) -> None:
+    await _of_version_2(where)
+    for _ in range(2):
+        journal = await Journal.open(where)
+        docs, empty = await journal.all_collections()
+        assert (docs.id, docs.incarnation, docs.language) == ("docs", "abc", "de")
+        assert (docs.last_sequence, docs.document_count, docs.passage_count) == (4, 2, 3)
+        assert (empty.id, empty.passage_count, empty.tenant_partitioned) == ("empty", 0, False)
+        found = await journal.changes("docs", after=0)
+        assert [(each.sequence, each.document_id) for each in found.changes] == [(1, "a"), (3, "b"), (4, "gone")]
+        assert [each.text for each in found.changes[0].passages] == ["One.", "Two."]
+        where_it_is = Passage("a#1", "a", 1, "Two.", "Title", "Head", Span(5, 9), {"year": 2019}, ("Part",))
+        assert found.changes[0].passages[1] == replace(where_it_is, locator=Locator(1, 1, 1, 1))
+        assert (await journal.document("docs", "a")).landmarks == (PageBreak(0, 1),)
+        assert await journal.aside(lambda store: audit.problems(store.database, store.key("docs"))) == []
+        await journal.close()
+    journal = await Journal.open(where)
+    await journal.adopt_generations(Recipe("chunks", "digest"))
+    written = await journal.write(
+        "docs", [Patch("a", {"year": 2020}), Delete("b"), Rewrite("a"), Upsert(NEW, (PLACED,))], RequestKey("r", b"r")
+    )
+    assert written == await journal.write("docs", [Delete("a")], RequestKey("r", b"r"))
+    assert (await journal.collection("docs")).passage_count == 3
+    assert [each.document_version for each in (await journal.passages("docs", [("a#0", 7), ("a#1", 7)])).values()] == [
+        7,
+        7,
+    ]
+    assert await journal.compact("docs", 8) == (6 if isinstance(where, Path) else 4)  # what is not a week old stays
+    assert await journal.aside(lambda store: audit.problems(store.database, store.key("docs"))) == []
+    await journal.delete_collection("docs")
+    await journal.close()
+
+
+async def test_a_backup_of_the_second_schema_can_be_restored(tmp_path: Path) -> None:
+    await _of_version_2(tmp_path / "backup")
+    data = tmp_path / "data"
+    found = restore(tmp_path / "backup", data, force=False, embeddings=data / "vectors", told=lambda *_: None)
+    assert (found.collection_count, found.document_count) == (2, 2)
+    journal = await Journal.open(data / "journal.sqlite")
+    docs = await journal.collection("docs")
+    assert docs.incarnation != "abc"
+    assert docs.passage_count == 3
+    await journal.close()

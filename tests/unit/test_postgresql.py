@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,20 @@ async def test_what_one_server_commits_wakes_the_others(journals: tuple[Journal,
     await asyncio.wait_for(changed.wait(), 3)  # sooner than the look every five seconds
     await one.create_collection("more")
     await asyncio.wait_for(created.wait(), 3)
+
+
+async def test_a_server_with_a_thousand_files_open_hears_the_others_too(address: PostgresAddress) -> None:
+    one, loop, changed = await Journal.open(address), asyncio.get_running_loop(), asyncio.Event()
+    await one.create_collection("docs")
+    with ExitStack() as files:
+        for _ in range(1_100):
+            files.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        other = await Journal.open(address)
+        other.listen("docs", lambda: loop.call_soon_threadsafe(changed.set))
+        await one.write("docs", [_upsert("a")])
+        await asyncio.wait_for(changed.wait(), 3)
+        await other.close()
+    await one.close()
 
 
 async def test_sessions_that_end_are_made_again_and_nobody_is_told(

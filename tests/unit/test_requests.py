@@ -11,13 +11,13 @@ import pytest
 
 from tamis.errors import AlreadyExists, NotFound
 from tamis.filters import Compare, Operator
-from tamis.journal import Delete, Journal, Patch, RequestKey, Upsert, Written, naming, requests
+from tamis.journal import Delete, Journal, Patch, PostgresAddress, RequestKey, Upsert, Written, naming, requests
 from tamis.model import Document
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await Journal.open(tmp_path / "journal.sqlite")
+async def journal(where: Path | PostgresAddress) -> AsyncIterator[Journal]:
+    opened = await Journal.open(where)
     await opened.create_collection("docs")
     yield opened
     await opened.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -19,6 +19,7 @@ from tamis.errors import (
     Unusable,
 )
 from tamis.journal.journal import Journal
+from tamis.journal.leases import Tenure
 from tamis.journal.records import DeadLetter
 from tamis.model import Change, Passage
 
@@ -57,10 +58,11 @@ class Applier:
         generation: int,
         stage: str,
         apply: Callable[[Sequence[Change], int], Awaitable[None]],
+        tenure: Callable[[], Tenure] = Tenure,
     ) -> None:
-        """`apply` takes changes and a checkpoint, as `Index.apply` does."""
+        """`apply` takes changes and a checkpoint, as `Index.apply` does. `tenure` tells on whose behalf it is now."""
         self._journal, self._index = journal, (collection, generation, stage)
-        self._apply = apply
+        self._apply, self._tenure = apply, tenure
         self.dead_letter_count = 0
         """How many dead letters the index has, as of the last `apply` or `count`."""
 
@@ -74,15 +76,21 @@ class Applier:
 
         Dead letters of documents that are written anew or deleted are withdrawn first, and come back if they must.
         """
+        if self._journal.is_shared:
+            await self.count()  # other servers may have an index of their own in the same place
         if self.dead_letter_count:
-            await self._withdraw([each.document_id for each in changes])
+            await self._withdraw({each.document_id: each.sequence for each in changes})
         await self._take(changes, upto)
 
-    async def _withdraw(self, document_ids: Sequence[str]) -> None:
-        found = await self._journal.dead_lettered(*self._index, document_ids)
+    async def _withdraw(self, versions: Mapping[str, int]) -> None:
+        tenure = self._tenure()
+        found = await self._journal.dead_lettered(*self._index, list(versions))
         if found:
-            await self._journal.withdraw_dead_letters(*self._index, found)
-            self.dead_letter_count -= len(found)
+            # Another server's index may lack the very version that this one is about to take.
+            kept = 1 if self._journal.is_shared and tenure.epoch is None else 0
+            withdrawn = {each: versions[each] - kept for each in found}
+            await self._journal.withdraw_dead_letters(*self._index, withdrawn, tenure)
+        await self.count()
 
     async def _take(self, changes: Sequence[Change], upto: int) -> None:
         """Halves what fails until a single change is left."""
@@ -133,8 +141,8 @@ class Applier:
         collection, generation, stage = self._index
         reason = _reason(error)
         letter = DeadLetter(stage, generation, change.document_id, change.sequence, reason, datetime.now(UTC))
-        await self._journal.put_dead_letter(collection, letter)
-        self.dead_letter_count += 1
+        await self._journal.put_dead_letter(collection, letter, self._tenure())
+        await self.count()
         where = {"collection": collection, "stage": stage, "generation": generation, "version": change.sequence}
         _LOG.error("document goes to the dead letters", reason=reason, **where)
 

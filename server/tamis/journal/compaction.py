@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tamis.journal import dead_letters
 from tamis.journal.database import Database
 
 __all__ = ["SAFETY_AGE", "remove", "safe_upto"]
@@ -37,4 +38,6 @@ def remove(db: Database, key: int, upto: int, limit: int) -> int:
         (key, upto, limit),
     ).fetchall()
     db.executemany("DELETE FROM changes WHERE collection = ? AND sequence = ?", [(key, row[0]) for row in rows])
+    if len(rows) < limit:
+        dead_letters.forget_deleted(db, key)  # an index that has yet to see the deletion holds nothing of them
     return len(rows)

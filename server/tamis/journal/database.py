@@ -22,7 +22,7 @@ class Interrupted(Unavailable):
 
 
 def refusal(error: Exception, doing: str) -> TamisError:
-    """What callers are told of a failure of the database while `doing` ("read", "written"), with its own words."""
+    """What callers are told of a failure of the database while it is being `doing` ("read"), with its own words."""
     if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
         told: TamisError = JournalDamaged(f"the journal is damaged ({error}): {_RESTORE}")
     elif isinstance(error, sqlite3.OperationalError):

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from tamis.errors import NotFound
 from tamis.journal.database import Database
 from tamis.journal.records import DeadLetter
 
-__all__ = ["Place", "among", "count", "documents", "of_documents", "of_index", "page", "put", "withdraw"]
+__all__ = [
+    "Place",
+    "among",
+    "count",
+    "documents",
+    "forget_deleted",
+    "of_documents",
+    "of_index",
+    "page",
+    "put",
+    "withdraw",
+]
 
 Place = tuple[str, str, int]
 """Where a dead letter stands in the list of its collection: stage, document id, generation."""
@@ -17,7 +29,13 @@ _AT_ONCE = 500
 
 
 def put(db: Database, collection: int, letter: DeadLetter) -> None:
-    """Adds a dead letter, in place of the one that this index has for the document."""
+    """Adds a dead letter, in place of the one that this index has for the document.
+
+    Raises `NotFound` for a generation that is gone: nobody would remove it.
+    """
+    known = "SELECT 1 FROM generations WHERE collection = ? AND number = ?"
+    if db.execute(known, (collection, letter.generation)).fetchone() is None:
+        raise NotFound("generation", str(letter.generation), field="generation")
     row = (letter.document_version, letter.reason, letter.create_time.isoformat())
     db.execute(
         "INSERT INTO dead_letters "
@@ -28,11 +46,21 @@ def put(db: Database, collection: int, letter: DeadLetter) -> None:
     )
 
 
-def withdraw(db: Database, collection: int, generation: int, stage: str, document_ids: Sequence[str]) -> None:
-    """Removes the dead letters that this index has for these documents."""
+def withdraw(db: Database, collection: int, generation: int, stage: str, versions: Mapping[str, int]) -> None:
+    """Removes the dead letters that this index has for these documents, of these versions or older ones."""
     db.executemany(
-        "DELETE FROM dead_letters WHERE collection = ? AND stage = ? AND document_id = ? AND generation = ?",
-        [(collection, stage, each, generation) for each in document_ids],
+        "DELETE FROM dead_letters WHERE collection = ? AND stage = ? AND document_id = ? AND generation = ? "
+        "AND document_version <= ?",
+        [(collection, stage, id, generation, version) for id, version in versions.items()],
+    )
+
+
+def forget_deleted(db: Database, collection: int) -> None:
+    """Removes the dead letters of documents that are not there, as of a stage that nobody has any more."""
+    db.execute(
+        "DELETE FROM dead_letters WHERE collection = ? AND NOT EXISTS (SELECT 1 FROM documents d "
+        "WHERE d.collection = dead_letters.collection AND d.id = dead_letters.document_id)",
+        (collection,),
     )
 
 

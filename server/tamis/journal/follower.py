@@ -13,6 +13,7 @@ import structlog
 from tamis.errors import NotFound, TamisError, Unavailable
 from tamis.journal.applier import Applier
 from tamis.journal.journal import Journal
+from tamis.journal.leases import Tenure
 from tamis.journal.records import Collection
 from tamis.model import Change
 from tamis.stage import Index
@@ -57,7 +58,7 @@ class Follower:
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
-        self._applier = Applier(journal, collection, generation, stage, self._apply)
+        self._applier = Applier(journal, collection, generation, stage, self._apply, self._tenure)
         self._applying: asyncio.Future[None] | None = None
         self._between = asyncio.Lock()
         self._stopped = False
@@ -90,7 +91,12 @@ class Follower:
             yield await self.index.checkpoint()
 
     async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
-        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave."""
+        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave.
+
+        Raises `NotFound` when the collection was deleted meanwhile, and what the index raises.
+        """
+        if self._stopped:
+            raise NotFound("collection", self.collection)
         await self._apply(changes, checkpoint)
 
     async def close(self) -> None:
@@ -117,15 +123,30 @@ class Follower:
                 await self._applier.count()
                 await self._reach(reached)  # a batch may have failed after all of it was applied
                 await self._apply_for_ever()
-            except NotFound:
-                return  # the collection is gone; whoever removed it drops this index
+            except NotFound as error:
+                if await self._is_gone():
+                    return  # whoever removed the collection drops this index
+                await self._pause_after(error)
             except Exception as error:
                 await self._pause_after(error)
+            except asyncio.CancelledError:
+                if self._stopped or _is_cancelled():
+                    raise
+                await self._pause_after(Unavailable("the index cancelled itself"))
 
     async def _begin(self) -> int:
         """The checkpoint to go on from. An index of a collection that is gone is asked nothing, lest it be made."""
         await self._known()
         return await self.index.checkpoint()
+
+    async def _is_gone(self) -> bool:
+        try:
+            await self._known()
+        except NotFound:
+            return True
+        except Exception:
+            return False
+        return False
 
     async def _pause_after(self, error: Exception) -> None:
         self._note_failure(error)
@@ -169,6 +190,10 @@ class Follower:
     async def _check(self) -> None:
         """Raises when this follower may not write to the index now."""
 
+    def _tenure(self) -> Tenure:
+        """On whose behalf dead letters are written down."""
+        return Tenure(self._incarnation)
+
     async def _reach(self, sequence: int) -> None:
         """A problem is over once the index has got further."""
         count = self._applier.dead_letter_count
@@ -200,3 +225,9 @@ class Follower:
         """Called on the journal's thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._woken.set)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants this task to end, and it is not what it awaits that ended."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from tamis.errors import Aborted, FailedPrecondition, NotFound
 from tamis.journal import passages as divided
 from tamis.journal.database import Database
+from tamis.journal.encoding import encode_landmarks
 from tamis.journal.records import Generation, Portion, Recipe
 from tamis.model import Document, Passage
 
@@ -102,7 +103,8 @@ def divide(db: Database, key: int, number: int, portion: Portion, divisions: Map
     """Adds the passages of a portion's documents, and moves on; after an empty portion the generation is divided.
 
     Documents that were written or deleted since the portion was read are left as they are: a write brings its own
-    passages. So is everything when the portion does not begin where the division stands. Raises `NotFound`.
+    passages, and only a patch leaves that to this. So is everything when the portion does not begin where the division
+    stands. Raises `NotFound`.
     """
     row = db.execute(
         "SELECT split, state, divided_through FROM generations WHERE collection = ? AND number = ?", (key, number)
@@ -172,8 +174,19 @@ def sweep(db: Database, key: int, number: int, limit: int) -> bool:
 
 
 def _lacks(db: Database, key: int, split: int, document: Document) -> bool:
-    row = db.execute("SELECT version FROM documents WHERE collection = ? AND id = ?", (key, document.id)).fetchone()
-    if row is None or row[0] != document.version:
-        return False
+    return _is_as_read(db, key, document) and not _is_divided(db, key, split, document.id)
+
+
+def _is_as_read(db: Database, key: int, document: Document) -> bool:
+    """Whether nothing was written since that brought passages. A new version alone does not: patches bring none."""
+    here = (key, document.id)
+    row = db.execute("SELECT version FROM documents WHERE collection = ? AND id = ?", here).fetchone()
+    if row is None or row[0] == document.version:
+        return row is not None
+    row = db.execute("SELECT title, text, landmarks FROM documents WHERE collection = ? AND id = ?", here).fetchone()
+    return tuple(row) == (document.title, document.text, encode_landmarks(document.landmarks))
+
+
+def _is_divided(db: Database, key: int, split: int, document_id: str) -> bool:
     statement = "SELECT 1 FROM passages WHERE collection = ? AND document_id = ? AND split = ? LIMIT 1"
-    return db.execute(statement, (key, document.id, split)).fetchone() is None
+    return db.execute(statement, (key, document_id, split)).fetchone() is not None

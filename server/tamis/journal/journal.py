@@ -307,8 +307,17 @@ class Journal:
         return removed
 
     async def give_back(self) -> int:
-        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not."""
-        return await asyncio.wrap_future(self._writes.submit(self._writer.database.give_back))
+        """Returns free space to the disk and tells how many bytes; writes wait meanwhile, reads do not.
+
+        Raises `Unavailable` when that cannot be done now, as on a disk that is full; nothing is lost by it.
+        """
+        return await asyncio.wrap_future(self._writes.submit(self._give_back_now))
+
+    def _give_back_now(self) -> int:
+        try:
+            return self._writer.database.give_back()
+        except sqlite3.Error as error:
+            raise refusal(error, "made smaller") from error
 
     async def aside(self, work: Callable[[Store], T]) -> T:
         """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
@@ -345,17 +354,29 @@ class Journal:
             lambda store: dead_letters.among(store.database, store.key(collection), generation, stage, document_ids)
         )
 
-    async def put_dead_letter(self, collection: str, letter: DeadLetter) -> None:
-        """On return it is durable, in place of an older one of the same index and document. Raises like `write`."""
-        await self._write(lambda store: dead_letters.put(store.database, store.key(collection), letter))
+    async def put_dead_letter(self, collection: str, letter: DeadLetter, tenure: leases.Tenure = leases.ANYONE) -> None:
+        """On return it is durable, in place of an older one of the same index and document.
+
+        Raises like `write`, and `Superseded` or `NotFound` when the index is another server's, or gone, by then.
+        """
+        place = (collection, letter.generation, letter.stage)
+        await self._write(lambda store: dead_letters.put(store.database, _entitled(store, place, tenure), letter), None)
 
     async def withdraw_dead_letters(
-        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
+        self,
+        collection: str,
+        generation: int,
+        stage: str,
+        versions: Mapping[str, int],
+        tenure: leases.Tenure = leases.ANYONE,
     ) -> None:
-        """Removes what is there of them. Raises like `write`."""
-        await self._write(
-            lambda store: dead_letters.withdraw(store.database, store.key(collection), generation, stage, document_ids)
-        )
+        """Removes what is there of these documents, in these versions or older ones. Raises like `put_dead_letter`."""
+        place = (collection, generation, stage)
+
+        def work(store: Store) -> None:
+            dead_letters.withdraw(store.database, _entitled(store, place, tenure), generation, stage, versions)
+
+        await self._write(work, None)
 
     async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
         """Writes documents that an index could not take anew, as they are: those given, or all. Raises like `write`."""
@@ -493,6 +514,17 @@ class Journal:
 
 def _page(store: Store, collection: str, filter: Filter, after: str) -> matching.Page:
     return matching.page(store.database, store.key(collection), filter, after=after)
+
+
+def _entitled(store: Store, place: leases.Place, tenure: leases.Tenure) -> int:
+    """The collection's key. Raises `NotFound` for another incarnation, `Superseded` without the lease."""
+    collection = place[0]
+    key = store.key(collection)
+    if tenure.incarnation not in ("", store.collection(collection).incarnation):
+        raise NotFound("collection", collection, field="collection")
+    if tenure.epoch is not None:
+        leases.keep(store.database, place, tenure.epoch)
+    return key
 
 
 def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from tamis.errors import Superseded
 from tamis.journal.database import Database
 
-__all__ = ["Place", "end", "is_free", "is_held", "renew", "take"]
+__all__ = ["ANYONE", "Place", "Tenure", "end", "is_free", "is_held", "keep", "renew", "take"]
 
 Place = tuple[str, int, str]
 """What a lease is for: collection, generation, stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenure:
+    """On whose behalf something is written down of an index: that of a collection's incarnation, any if it is empty,
+    and of an epoch, None for an index that only this server sees."""
+
+    incarnation: str = ""
+    epoch: int | None = None
+
+
+ANYONE = Tenure()
 
 _THIS = "collection = ? AND generation = ? AND stage = ?"
 
@@ -47,6 +61,16 @@ def is_held(db: Database, place: Place, epoch: int) -> bool:
     """Whether the lease of an epoch still holds."""
     row = db.execute(f"SELECT 1 FROM leases WHERE {_THIS} AND epoch = ? AND expires > {db.clock}", (*place, epoch))
     return row.fetchone() is not None
+
+
+def keep(db: Database, place: Place, epoch: int) -> None:
+    """Has nobody take over before the transaction that is open ends, even a lease that has expired.
+
+    Raises `Superseded` when somebody has.
+    """
+    held = f"SELECT 1 FROM leases WHERE {_THIS} AND epoch = ?{db.lock}"
+    if db.execute(held, (*place, epoch)).fetchone() is None:
+        raise Superseded("another server follows the journal for this index by now")
 
 
 def is_free(db: Database, place: Place, holder: str) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 import structlog
@@ -75,12 +74,13 @@ class Notifications:
             self._connection = None
 
     def _listen(self, connection: Connection) -> None:
-        sockets: list[Any] = [connection, self._stop]
-        while not self._stopped.is_set():
-            heard, _, _ = select.select(sockets, [], [], _LONGEST_SILENCE)
-            if not heard:
-                self._told(None)
-            for topic in {each.payload for each in connection.notifies(timeout=0)}:
-                name, _, collection = topic.partition(" ")
-                if name != self._name:
-                    self._told(collection)
+        with selectors.DefaultSelector() as sockets:
+            sockets.register(connection, selectors.EVENT_READ)
+            sockets.register(self._stop, selectors.EVENT_READ)
+            while not self._stopped.is_set():
+                if not sockets.select(_LONGEST_SILENCE):
+                    self._told(None)
+                for topic in {each.payload for each in connection.notifies(timeout=0)}:
+                    name, _, collection = topic.partition(" ")
+                    if name != self._name:
+                        self._told(collection)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
 from tamis.errors import Superseded
 from tamis.journal.follower import Follower
 from tamis.journal.journal import Journal
+from tamis.journal.leases import Tenure
 from tamis.journal.tenures import Tenures
+from tamis.model import Change
 from tamis.stage import Index, SharedIndex
 
 __all__ = ["SharedFollower"]
@@ -43,6 +47,21 @@ class SharedFollower(Follower):
         self._place, self._epoch = (collection, generation, stage), 0
         super().__init__(journal, collection, generation, stage, index, split, incarnation=incarnation)
 
+    async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
+        """Applies again what the index lost, in an epoch of its own when this server does not write the index.
+
+        Raises `Superseded` while another one does.
+        """
+        if self._epoch:
+            await super().mend(changes, checkpoint)
+            return
+        try:
+            if await self._take_over() != checkpoint:
+                raise Superseded("another server writes this index; have it mended there")
+            await super().mend(changes, checkpoint)
+        finally:
+            await self._give_up()
+
     async def drop(self) -> None:
         """Waits until no other server writes, so that nothing is written to what is dropped."""
         await self._stop()
@@ -65,10 +84,20 @@ class SharedFollower(Follower):
             is_behind = reached < (await self._known()).last_sequence
             await self._applier.count()
             await self._reach(reached)
-            if is_behind and (epoch := await self._tenures.begin(self._place)) is not None:
-                self._epoch = epoch
-                return await self._shared.take_over(epoch)
+            if is_behind:
+                async with self._between:  # not while somebody mends in an epoch of its own
+                    reached_in_epoch = await self._take_over()
+                if reached_in_epoch is not None:
+                    return reached_in_epoch
             await self._watch(_GLANCE if is_behind else None)
+
+    async def _take_over(self) -> int | None:
+        """Begins an epoch and returns the checkpoint in it; None while another server has the lease."""
+        epoch = await self._tenures.begin(self._place)
+        if epoch is None:
+            return None
+        self._epoch = epoch
+        return await self._shared.take_over(epoch)
 
     async def _watch(self, seconds: float | None) -> None:
         try:
@@ -79,6 +108,9 @@ class SharedFollower(Follower):
 
     async def _check(self) -> None:
         await self._tenures.check(self._place, self._epoch)
+
+    def _tenure(self) -> Tenure:
+        return replace(super()._tenure(), epoch=self._epoch)
 
     async def _pause_after(self, error: Exception) -> None:
         had_lease = self._epoch

@@ -195,7 +195,7 @@ class _Work:
         after, count = "", 0
         while names := await self._on_file(partial(self._held.differing, after, _MENDED_AT_ONCE)):
             async with self._follower.paused() as checkpoint:
-                read = partial(_current, self._id, self._follower.split, names, checkpoint, self._absent)
+                read = partial(_current, self._id, self._follower, names, checkpoint)
                 changes = await self._journal.aside(read)
                 await self._follower.mend(changes, checkpoint)
             count += len(changes)
@@ -226,5 +226,7 @@ def _changed_after(id: str, sequence: int, document_ids: Set[str], store: Store)
     return inventory.changed_after(store.database, store.key(id), sequence, document_ids)
 
 
-def _current(id: str, split: int, names: Sequence[str], upto: int, absent: Set[str], store: Store) -> list[Change]:
-    return inventory.current(store.database, store.key(id), split, names, upto=upto, absent=absent)
+def _current(id: str, follower: Follower, names: Sequence[str], upto: int, store: Store) -> list[Change]:
+    """What the index cannot take is asked again: documents may have been written, or given up, since it was read."""
+    absent = _given_up(id, follower.generation, follower.stage, store)
+    return inventory.current(store.database, store.key(id), follower.split, names, upto=upto, absent=absent)
