@@ -145,6 +145,10 @@ async def test_an_index_that_cannot_follow_says_so_and_holds_up_no_other(servers
         await client.create()
         acks = await client.write([pb.Document(id=key, text=text) for key, text in TEXTS.items()])
         assert await asyncio.to_thread(trace.entered.wait, 20)
+        others = search_service_pb2.RetrieveRequest(
+            collection="docs", query="sauce", pipeline="words", min_sequence=acks[-1].sequence
+        )
+        await client.call(client.searches.Retrieve(others, timeout=60))
         with pytest.raises(CallFailed) as caught:
             request = index_service_pb2.WaitIndexedRequest(collection="docs", sequence=acks[-1].sequence)
             await client.call(client.index.WaitIndexed(request, timeout=2))

@@ -242,7 +242,7 @@ async def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
 async def test_an_endpoint_that_hangs_costs_no_more_than_the_deadline(endpoint: Endpoint, pieces: list[str]) -> None:
     endpoint.replies = [openai_reply(pieces, finish=None, ending="hanging")]
     with pytest.raises(CallEnded):
-        await _said(endpoint, Call(Deadline.after(0.5)), max_retries=5)
+        await _said(endpoint, Call(Deadline.after(2.0)), max_retries=5)
     assert await _left(endpoint)
 
 
