@@ -17,6 +17,8 @@ fake-words = tamis.testing.plugins:WordReranker
 fake-first = tamis.testing.plugins:FirstHits
 [tamis.generators]
 fake-quotes = tamis.testing.plugins:QuotingGenerator
+[tamis.chunkers]
+fake-lines = tamis.testing.plugins:LineChunker
 [tamis.llms]
 fake-scripted = tamis.testing.llms:ScriptedLlm
 [tamis.embedders]

@@ -7,6 +7,7 @@ about what Qdrant refuses. It proves what crosses the wire. It does not prove th
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import uuid
 from collections import Counter
@@ -191,6 +192,18 @@ class _Collections(api.CollectionsServicer):
         return self._wire.answer(
             "CollectionExists", request, context, lambda: api.CollectionExistsResponse(result=found)
         )
+
+    def Get(self, request: api.GetCollectionInfoRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        def work() -> api.GetCollectionInfoResponse:
+            made = self._wire.named(request.collection_name).made
+            params = api.CollectionParams(
+                vectors_config=made.vectors_config, sparse_vectors_config=made.sparse_vectors_config
+            )
+            config = api.CollectionConfig(params=params)
+            info = api.CollectionInfo(status=api.CollectionStatus.Green, config=config)
+            return api.GetCollectionInfoResponse(result=info)
+
+        return self._wire.answer("GetCollection", request, context, work)
 
     def List(self, request: api.ListCollectionsRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         names = [api.CollectionDescription(name=name) for name in self._wire.collections]
@@ -412,7 +425,10 @@ def _fulfils(condition: api.Condition, key: str, point: _Point) -> bool:
             return key in {_key(each) for each in condition.has_id.has_id}
         case "field":
             held = point[0].get(condition.field.key, [])
-            return bool(_matching(condition.field.match) & set(held if isinstance(held, list) else [held]))
+            values = held if isinstance(held, list) else [held]
+            if condition.field.HasField("range"):
+                return any(_within(condition.field.range, each) for each in values)
+            return bool(_matching(condition.field.match) & set(values))
         case other:
             raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"this server does not know the condition {other}")
 
@@ -427,6 +443,14 @@ def _matching(match: api.Match) -> set[Any]:
             return {match.integer}
         case other:
             raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"this server does not know the match {other}")
+
+
+def _within(wanted: api.Range, value: Any) -> bool:
+    """Numbers alone are in a range, and truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    compared = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
+    return all(compare(value, getattr(wanted, name)) for name, compare in compared.items() if wanted.HasField(name))
 
 
 def _retrieved(key: str, point: _Point, selector: api.WithPayloadSelector) -> api.RetrievedPoint:

@@ -14,7 +14,7 @@ _LONGEST = 200
 def collection_name(prefix: str, collection: str, generation: int, directory: Path) -> str:
     """The name for the index that the server would keep in `directory`.
 
-    That is `…/INCARNATION/STAGE` for the first generation; for others at most one folder more stands between or below.
+    That is `…/INCARNATION/STAGE` for the first generation, and for others has one folder more.
     A collection that was deleted and created again has another incarnation, so it never meets the points of before.
     Names that Qdrant would refuse are told by a digest.
     """

@@ -69,15 +69,19 @@ class IngestConfig(_Section):
 
 
 class PluginConfig(BaseModel):
-    """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself."""
+    """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself.
+
+    `replaces` names the stage that this one answers for, from the next generation of each collection on.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     plugin: str
+    replaces: str = ""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """Everything in the table but the plugin's name."""
+        """What in the table is the plugin's own."""
         return self.model_extra or {}
 
 
@@ -111,6 +115,11 @@ class Config(_Section):
         if both := self.models.keys() & self.stages.keys():
             raise ValueError(f"{sorted(both)[0]!r} is the name of a model and of a stage; names are shared")
         return self
+
+    @property
+    def replacements(self) -> dict[str, str]:
+        """For each stage that another one replaces, that one's name."""
+        return {table.replaces: name for name, table in self.stages.items() if table.replaces}
 
     @property
     def origin(self) -> str:

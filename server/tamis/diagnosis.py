@@ -290,6 +290,7 @@ def _of_stages(config: Config, pipelines: list[Pipeline]) -> Iterator[Finding]:
         )
     used = {each.name for pipeline in pipelines for each in leaves(pipeline.expression) if isinstance(each, Leaf)}
     used |= {value for table in config.stages.values() for value in table.settings.values() if isinstance(value, str)}
+    used |= {name for name in config.replacements.values() if config.stages[name].replaces in used}
     for name in sorted(config.stages.keys() - used):
         yield Finding(
             "unused-stage",

@@ -11,6 +11,7 @@
     ├── DeadlineExceeded        DEADLINE_EXCEEDED     nothing could be returned in time
     ├── Aborted                 ABORTED               somebody else's change came first
     ├── Superseded              ABORTED               another server writes this index by now
+    ├── FailedPrecondition      FAILED_PRECONDITION   something else has to be done, or to end, first
     ├── Unusable                INVALID_ARGUMENT      a document that an index can never take
     └── ConfigurationError      FAILED_PRECONDITION   only at start, with file, line and column
 
@@ -31,6 +32,7 @@ __all__ = [
     "Code",
     "ConfigurationError",
     "DeadlineExceeded",
+    "FailedPrecondition",
     "FieldViolation",
     "InvalidExpression",
     "InvalidRequest",
@@ -196,6 +198,13 @@ class Aborted(TamisError):
 
     code = Code.ABORTED
     reason = "ABORTED"
+
+
+class FailedPrecondition(TamisError):
+    """What is asked for cannot be done as things stand; the message says what has to come first."""
+
+    code = Code.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
 
 
 class Superseded(TamisError):

@@ -1,24 +1,28 @@
-"""The indexes of every collection: opened, kept in step with the journal, dropped."""
+"""The indexes of every generation of every collection: opened, kept in step with the journal, dropped."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
 from tamis.component import Component
-from tamis.errors import ConfigurationError, NotFound, Overloaded, Unavailable
-from tamis.journal import Collection, Follower, Journal
+from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
+from tamis.journal import Collection, Follower, Generation, Journal
+from tamis.recipes import Recipes
 from tamis.stage import HasIndex, Index
 
-__all__ = ["IndexState", "Indexes"]
+__all__ = ["CANNOT_BE_OPENED", "IndexState", "Indexes"]
+
+CANNOT_BE_OPENED = "INDEX_CANNOT_BE_OPENED"
+"""The problem of an index of a generation that does not serve and whose stage has other settings by now."""
 
 _LOG = structlog.get_logger(__name__)
-_GENERATION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,77 +35,169 @@ class IndexState:
     problem: str
 
 
-class Indexes:
-    """One index, with its follower, for each collection and each stage that keeps one.
+@dataclass(slots=True)
+class _IndexSet:
+    """The indexes of one generation, by stage. They are followed once its documents are divided.
 
-    Every coroutine runs on the loop the stages run on; `states` may be called from any thread. An index lives in
-    `directory/INCARNATION/STAGE`: a collection that is created again never meets the files of the one before it.
+    `closed` are the stages whose index cannot be opened, as after their settings have changed.
     """
 
-    def __init__(self, journal: Journal, components: Mapping[str, Component], directory: Path) -> None:
-        self._journal, self._directory = journal, directory
-        self._stages = {name: each for name, each in components.items() if isinstance(each, HasIndex)}
-        self._followers: dict[str, dict[str, Follower]] = {}
+    generation: Generation
+    indexes: dict[str, Index] = field(default_factory=dict)
+    followers: dict[str, Follower] = field(default_factory=dict)
+    closed: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class Indexes:
+    """One index, with its follower, for each generation of a collection and each stage that keeps one.
+
+    Every coroutine runs on the loop the stages run on, and calls that change the same collection come one after the
+    other; `states` and `has` may be called from any thread. The indexes of the first generation live in
+    `directory/INCARNATION/STAGE`, those of the others in `directory/INCARNATION/NUMBER/STAGE`, where no stage is called
+    by a number: a collection that is created again never meets the files of the one before it.
+    """
+
+    def __init__(self, journal: Journal, recipes: Recipes, directory: Path) -> None:
+        self._journal, self._recipes, self._directory = journal, recipes, directory
+        self._sets: dict[str, dict[int, _IndexSet]] = {}
 
     async def open(self, collections: list[Collection]) -> None:
-        """Opens the indexes of all collections and removes files that belong to none."""
+        """Opens the indexes of all collections and removes files that belong to none.
+
+        Raises `ConfigurationError` for one that searches need. Those of a generation that does not serve may stay
+        closed, which its states then say.
+        """
         known = {each.incarnation for each in collections}
         for folder in self._directory.glob("*"):
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
         for collection in collections:
-            await self.add(collection)
+            self._remove_strays(collection)
+            for generation in collection.live:
+                await self._add(collection, generation, must=generation.number == collection.serving_generation)
 
-    async def add(self, collection: Collection) -> None:
-        """Opens the indexes of one collection. Raises `ConfigurationError`; then none of them stays open."""
-        opened: dict[str, Index] = {}
-        try:
-            for stage in self._stages:
-                if (index := await self._open(collection, stage)) is not None:
-                    opened[stage] = index
-        except BaseException:
-            await asyncio.gather(*(index.close() for index in opened.values()), return_exceptions=True)
-            raise
-        self._followers[collection.id] = {
-            stage: Follower(self._journal, collection.id, _GENERATION, stage, index) for stage, index in opened.items()
-        }
+    async def refresh(self, collection: Collection, must: int | None = None) -> None:
+        """Opens, follows and drops what the journal says of a collection's generations; dropped ones are left to
+        `remove_generation`.
+
+        Raises `ConfigurationError` when the one that serves, or the one called `must`, cannot be opened; then none of
+        its indexes stays open.
+        """
+        known = {each.number for each in collection.generations}
+        for number in self._sets.get(collection.id, {}).keys() - known:
+            await self._drop_set(self._sets[collection.id].pop(number))
+            self._remove_files(collection, number)
+        for generation in collection.live:
+            number = generation.number
+            opened = self._sets.get(collection.id, {}).get(number)
+            if opened is None:
+                await self._add(collection, generation, must=number in (must, collection.serving_generation))
+            elif generation.is_divided and not opened.followers:
+                opened.generation = generation
+                self._follow(collection, opened)
 
     async def remove(self, collection: Collection) -> None:
-        """Stops following a collection and removes its indexes from the disk."""
-        followers = self._followers.pop(collection.id, {})
-        outcomes = await asyncio.gather(*(each.drop() for each in followers.values()), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                _LOG.error("index could not be dropped; the next start removes it", exc_info=outcome)
+        """Stops following a collection and removes its indexes."""
+        for each in self._sets.pop(collection.id, {}).values():
+            await self._drop_set(each)
         shutil.rmtree(self._directory / collection.incarnation, ignore_errors=True)
 
-    async def wait(self, collection: str, sequence: int) -> None:
-        """Returns once every index has applied everything up to `sequence`. Raises `NotFound`."""
-        if collection not in self._followers:
-            raise NotFound("collection", collection)
-        await asyncio.gather(*(each.wait(sequence) for each in self._followers[collection].values()))
+    async def remove_generation(self, collection: Collection, generation: Generation) -> bool:
+        """Removes the indexes of a dropped generation. False when that cannot be done now.
 
-    def states(self, collection: Collection) -> list[IndexState]:
-        """How far each index of a collection has got, by stage."""
-        states = []
-        for stage, follower in sorted(self._followers.get(collection.id, {}).items()):
-            applied, problem = follower.status.applied_sequence, follower.status.problem
-            states.append(IndexState(stage, applied, max(0, collection.last_sequence - applied), problem))
-        return states
+        Those that are not open, as after a restart, are opened once more: they may be kept on another server.
+        """
+        opened = self._sets.get(collection.id, {}).pop(generation.number, None)
+        if opened is None:
+            opened = _IndexSet(generation)
+            for stage, component in self._recipes.indexed(generation.recipe).items():
+                with suppress(ConfigurationError):  # made with other settings, so it is not for this one to remove
+                    if (index := await self._opened(collection, generation, stage, component)) is not None:
+                        opened.indexes[stage] = index
+        is_gone = await self._drop_set(opened)
+        self._remove_files(collection, generation.number)
+        return is_gone
+
+    async def wait(self, collection: str, generation: int, sequence: int) -> None:
+        """Returns once every index of a generation has applied everything up to `sequence`. Raises `NotFound`."""
+        opened = self._sets.get(collection, {}).get(generation)
+        if opened is None:
+            raise NotFound("collection", collection)
+        await asyncio.gather(*(each.wait(sequence) for each in opened.followers.values()))
+
+    def has(self, collection: str, generation: int) -> bool:
+        """Whether a generation's indexes are open here."""
+        return generation in self._sets.get(collection, {})
+
+    def report(self, collection: str, generation: int, problem: str) -> None:
+        """Notes why a generation's indexes cannot be followed yet; an empty word takes that back."""
+        if (opened := self._sets.get(collection, {}).get(generation)) is not None:
+            opened.problem = problem
+
+    def states(self, collection: Collection, generation: int | None = None) -> list[IndexState]:
+        """How far each index of a generation, or else of the one that serves, has got, by stage."""
+        opened = self._sets.get(collection.id, {}).get(generation or collection.serving_generation)
+        if opened is None:
+            return []
+        last = collection.last_sequence
+        states = [IndexState(stage, 0, last, CANNOT_BE_OPENED) for stage in opened.closed]
+        for stage in opened.indexes:
+            follower = opened.followers.get(stage)
+            applied = follower.status.applied_sequence if follower else 0
+            problem = follower.status.problem if follower else opened.problem
+            states.append(IndexState(stage, applied, max(0, last - applied), problem))
+        return sorted(states, key=lambda each: each.stage)
 
     async def close(self) -> None:
         """Stops all followers and closes all indexes."""
-        followers = [each for stages in self._followers.values() for each in stages.values()]
-        self._followers.clear()
-        outcomes = await asyncio.gather(*(each.close() for each in followers), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                _LOG.error("index failed to close", exc_info=outcome)
+        opened = [each for sets in self._sets.values() for each in sets.values()]
+        self._sets.clear()
+        closing = [
+            *(each.close() for one in opened for each in one.followers.values()),
+            *(each.close() for one in opened for each in one.indexes.values() if not one.followers),
+        ]
+        _told(await asyncio.gather(*closing, return_exceptions=True), "index failed to close")
 
-    async def _open(self, collection: Collection, stage: str) -> Index | None:
+    async def _add(self, collection: Collection, generation: Generation, *, must: bool) -> None:
+        """Opens the indexes of one generation, or with `must` none of them, and follows the journal for them."""
+        added = _IndexSet(generation)
+        try:
+            for stage, component in self._recipes.indexed(generation.recipe).items():
+                try:
+                    index = await self._open(collection, generation, stage, component)
+                except ConfigurationError as error:
+                    if must:
+                        raise
+                    _LOG.error("index of a generation that does not serve cannot be opened", reason=str(error))
+                    added.closed = (*added.closed, stage)
+                    continue
+                if index is not None:
+                    added.indexes[stage] = index
+        except BaseException:
+            await asyncio.gather(*(index.close() for index in added.indexes.values()), return_exceptions=True)
+            raise
+        self._sets.setdefault(collection.id, {})[generation.number] = added
+        if generation.is_divided:
+            self._follow(collection, added)
+
+    def _follow(self, collection: Collection, opened: _IndexSet) -> None:
+        number, split = opened.generation.number, opened.generation.split
+        opened.followers = {
+            stage: Follower(self._journal, collection.id, number, stage, index, split)
+            for stage, index in opened.indexes.items()
+        }
+
+    async def _drop_set(self, opened: _IndexSet) -> bool:
+        dropping = [each.drop() for each in (opened.followers or opened.indexes).values()]
+        outcomes = await asyncio.gather(*dropping, return_exceptions=True)
+        return _told(outcomes, "index could not be dropped; the next start removes it")
+
+    async def _open(
+        self, collection: Collection, generation: Generation, stage: str, component: Component
+    ) -> Index | None:
         """An index that knows more than the journal, as after a restored backup, is made anew."""
-        directory = self._directory / collection.incarnation / stage
-        index = await self._opened(collection, stage, directory)
+        index = await self._opened(collection, generation, stage, component)
         if index is None:
             return None
         try:
@@ -112,13 +208,18 @@ class Indexes:
             return index
         _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
         await index.drop()
-        return await self._opened(collection, stage, directory)
+        return await self._opened(collection, generation, stage, component)
 
-    async def _opened(self, collection: Collection, stage: str, directory: Path) -> Index | None:
+    async def _opened(
+        self, collection: Collection, generation: Generation, stage: str, component: Component
+    ) -> Index | None:
+        if not isinstance(component, HasIndex):
+            return None
+        directory = self._folder(collection, generation.number) / stage
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return await self._stages[stage].open_index(
-                collection.id, _GENERATION, directory=directory, language=collection.language
+            return await component.open_index(
+                collection.id, generation.number, directory=directory, language=collection.language
             )
         except ConfigurationError as error:
             message = f"[stages.{stage}] index of collection {collection.id!r}: {error.message}"
@@ -129,3 +230,33 @@ class Indexes:
                 "remove this folder and it is built again from the journal"
             )
             raise ConfigurationError(message, path=str(directory)) from error
+
+    def _folder(self, collection: Collection, generation: int) -> Path:
+        folder = self._directory / collection.incarnation
+        return folder if generation == 1 else folder / str(generation)
+
+    def _remove_files(self, collection: Collection, generation: int) -> None:
+        folder = self._folder(collection, generation)
+        if generation != 1:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        for each in folder.glob("*"):
+            if not each.name.isdigit():
+                shutil.rmtree(each, ignore_errors=True)
+
+    def _remove_strays(self, collection: Collection) -> None:
+        known = {each.number for each in collection.generations}
+        found = {int(each.name) for each in (self._directory / collection.incarnation).glob("*") if each.name.isdigit()}
+        for number in (found | {1}) - known:
+            self._remove_files(collection, number)
+
+
+def _told(outcomes: Iterable[object], event: str) -> bool:
+    """Whether all went well; what did not is logged."""
+    failures = [each for each in outcomes if isinstance(each, Exception)]
+    for each in failures:
+        if isinstance(each, TamisError):
+            _LOG.error(event, reason=each.message)
+        else:
+            _LOG.error(event, exc_info=each)
+    return not failures

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tamis.component import Component
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
 from tamis.facets import FacetSpec
+from tamis.journal import Generation
 from tamis.model import Document, Query
 from tamis.overrides import Override, checked
 from tamis.pipeline import Pipeline
@@ -33,6 +35,16 @@ class Search:
     facet_specs: tuple[FacetSpec, ...] = ()
     overrides: tuple[Override, ...] = ()
     like_document_ids: tuple[str, ...] = ()
+    split: int = 1
+
+    def on(self, generation: Generation, components: Mapping[str, Component]) -> Search:
+        """The same, bound to one generation of its collection: whatever serves later, this one answers it."""
+        return replace(
+            self,
+            pipeline=replace(self.pipeline, components=components),
+            query=replace(self.query, generation=generation.number),
+            split=generation.split,
+        )
 
     def request(self, deadline: Deadline, request_id: str = "", like: Sequence[Document] = ()) -> Request:
         """The same as stages see it, `like` being the documents named or their beginnings.
@@ -47,6 +59,7 @@ class Search:
             self.facet_specs,
             self.query.text,
             request_id,
+            split=self.split,
         )
 
     def _query(self, like: Sequence[Document]) -> Query:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,20 +12,19 @@ from typing import Any, TypeVar
 
 import structlog
 
-from tamis.chunking import Chunker
-from tamis.component import Component
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
+from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
-from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Collection, Delete, Journal, Upsert, Written
+from tamis.journal import Collection, Delete, Journal, Written
 from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
 from tamis.pipeline import Pipelines
 from tamis.plugins import Inspected, build, inspect
+from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
@@ -34,7 +33,6 @@ __all__ = ["Tamis"]
 
 T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
-_CHUNKING_THREADS = 2
 _PATIENCE = 5.0  # seconds that the stage loop may take to answer at the end
 
 
@@ -48,13 +46,13 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self._loop = StageLoop()
-        self._chunker = _chunker(config, self.components)
+        self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
-        self._chunking = ThreadPoolExecutor(_CHUNKING_THREADS, thread_name_prefix="tamis-chunk")
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
+        self._generations: Generations
         self._orchestrator: Orchestrator
 
     async def open(self) -> None:
@@ -64,13 +62,17 @@ class Tamis:
             self._journal = await Journal.open(directory / "journal.sqlite")
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
-        self._indexes = Indexes(self._journal, self.components, directory / "indexes")
+        self._indexes = Indexes(self._journal, self._recipes, directory / "indexes")
+        self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
         self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
         self._loop.start()
         try:
             await self._loop.run(self.components.open)
+            await self._journal.adopt_generations(self._recipes.current)
             collections = await self._all_collections()
+            self._recipes.check(collections)
             await self._loop.run(lambda: self._indexes.open(collections))
+            self._generations.start(collections)
         except BaseException:
             await self.close()
             raise
@@ -80,6 +82,7 @@ class Tamis:
 
         Stages and indexes are left to their crash recovery when a plugin blocks their loop for good.
         """
+        await self._generations.close()
         alive = await self._loop.answers(within=_PATIENCE)
         if alive:
             await asyncio.gather(*self._changes, return_exceptions=True)
@@ -89,7 +92,7 @@ class Tamis:
             _LOG.error("a plugin blocks the stages; they are not closed")
         await self._at_work(lambda: self._loop.close(patience=_PATIENCE if alive else 0.0))
         self._work.shutdown(wait=True, cancel_futures=True)
-        self._chunking.shutdown(wait=True, cancel_futures=True)
+        await asyncio.get_running_loop().run_in_executor(None, self._generations.close_threads)
         await self._journal.close()
 
     async def plugins(self) -> list[Inspected]:
@@ -118,10 +121,8 @@ class Tamis:
 
     async def write(self, collection: str, documents: Sequence[Document]) -> Written:
         """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""
-        split_all = [
-            Upsert(each, passages) for each, passages in zip(documents, await self._split(documents), strict=True)
-        ]
-        return await self._journal.write(collection, split_all)
+        write = lambda mutations: self._journal.write(collection, mutations)  # noqa: E731
+        return await self._generations.write(collection, documents, write)
 
     async def delete_documents(self, collection: str, document_ids: Sequence[str]) -> Written:
         """Deletes all or none; what is not there counts as unchanged."""
@@ -135,6 +136,26 @@ class Tamis:
         """At most `limit` documents by id, without texts, those beyond `after`."""
         return await self._journal.documents(collection, limit=limit, after=after)
 
+    def generation_states(self, collection: Collection) -> list[GenerationState]:
+        """How far each generation of a collection has got."""
+        return self._generations.states(collection)
+
+    async def build_generation(self, collection: str) -> GenerationState:
+        """Begins a generation of what is configured now. Raises `NotFound`, `FailedPrecondition`,
+        `ConfigurationError`."""
+        number = await self._change(self._generations.build(collection))
+        known = await self._journal.collection(collection)
+        return next(each for each in self._generations.states(known) if each.generation.number == number)
+
+    async def switch_generation(self, collection: str, generation: int, *, deadline: Deadline) -> Collection:
+        """Has another generation serve. Raises `NotFound`, `FailedPrecondition`."""
+        await self._generations.switch(collection, generation, deadline)
+        return await self._journal.collection(collection)
+
+    async def drop_generation(self, collection: str, generation: int) -> None:
+        """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
+        await self._change(self._generations.drop(collection, generation))
+
     async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
         """Returns once every index has applied `sequence`; 0 stands for the last one now.
 
@@ -146,7 +167,7 @@ class Tamis:
         until = sequence or known.last_sequence
         try:
             async with asyncio.timeout(deadline.remaining):
-                await self._loop.run(lambda: self._indexes.wait(collection, until))
+                await self._loop.run(lambda: self._indexes.wait(collection, known.serving_generation, until))
         except TimeoutError:
             behind = [each.stage for each in self._indexes.states(known) if each.applied_sequence < until]
             message = f"sequence {until} is not yet in: {', '.join(behind) or 'every index'}"
@@ -155,19 +176,21 @@ class Tamis:
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`."""
-        request = await self._request(search, deadline, request_id)
-        async with aclosing(self._orchestrator.search(search.pipeline, request)) as events:
-            async for event in events:
-                yield event
+        async with self._generations.bound(search) as bound:
+            request = await self._request(bound, deadline, request_id)
+            async with aclosing(self._orchestrator.search(bound.pipeline, request)) as events:
+                async for event in events:
+                    yield event
 
     async def retrieve(
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        request = await self._request(search, deadline, request_id)
-        async with aclosing(self._orchestrator.retrieve(search.pipeline, request)) as events:
-            async for event in events:
-                yield event
+        async with self._generations.bound(search) as bound:
+            request = await self._request(bound, deadline, request_id)
+            async with aclosing(self._orchestrator.retrieve(bound.pipeline, request)) as events:
+                async for event in events:
+                    yield event
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
@@ -182,7 +205,6 @@ class Tamis:
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
     async def _request(self, search: Search, deadline: Deadline, request_id: str) -> Request:
-        await self._journal.collection(search.query.collection)
         like = [await self._like(search.query.collection, each) for each in search.like_document_ids]
         return search.request(deadline, request_id, like)
 
@@ -195,9 +217,9 @@ class Tamis:
 
     async def _create_collection(self, id: str, language: str) -> Collection:
         async with self._changing:
-            created = await self._journal.create_collection(id, language)
+            created = await self._journal.create_collection(id, language, self._recipes.current)
             try:
-                await self._loop.run(lambda: self._indexes.add(created))
+                await self._loop.run(lambda: self._indexes.refresh(created))
             except BaseException:
                 await self._journal.delete_collection(id)
                 raise
@@ -216,10 +238,6 @@ class Tamis:
         task.add_done_callback(self._changes.discard)
         return await asyncio.shield(task)
 
-    async def _split(self, documents: Sequence[Document]) -> list[tuple[Passage, ...]]:
-        work = lambda: [tuple(self._chunker.chunk(each)) for each in documents]  # noqa: E731
-        return await asyncio.get_running_loop().run_in_executor(self._chunking, work)
-
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
 
@@ -228,19 +246,3 @@ class Tamis:
         while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
             found.extend(page)
         return found
-
-
-def _chunker(config: Config, components: Mapping[str, Component]) -> Chunker:
-    """The configured one; without one, sentences by estimated tokens. Raises `ConfigurationError`."""
-    name = config.ingest.chunker
-    if not name:
-        return SentencesChunker(SentencesChunker.Settings())
-    if name not in components:
-        names = ", ".join(sorted(key for key, each in components.items() if isinstance(each, Chunker))) or "none"
-        message = f"[ingest] chunker names {name!r}, which is not configured; configured chunkers: {names}"
-        raise config.error(message, "ingest", "chunker")
-    found = components[name]
-    if not isinstance(found, Chunker):
-        message = f"[ingest] chunker names {name!r}, which is a {type(found).__name__}, not a Chunker"
-        raise config.error(message, "ingest", "chunker")
-    return found

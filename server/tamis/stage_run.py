@@ -29,8 +29,9 @@ from tamis.stage_loop import StageLoop
 
 __all__ = ["Hydrate", "Request", "StageRun", "StageYieldedNothing"]
 
-Hydrate: TypeAlias = Callable[[str, Sequence[tuple[str, int]]], Awaitable[Mapping[str, Passage]]]
-"""Passages of a collection by (id, document version), those left out whose version is superseded."""
+Hydrate: TypeAlias = Callable[[str, Sequence[tuple[str, int]], int], Awaitable[Mapping[str, Passage]]]
+"""Passages of a collection by (id, document version) in one of its splits, those left out whose version is superseded.
+"""
 
 Role = TypeVar("Role")
 _LOG = structlog.get_logger(__name__)
@@ -40,7 +41,8 @@ _REVISION_SECONDS = 0.03  # a stage that improves faster than people and network
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What every stage of one search shares. `options` are settings that it changes for itself, by stage.
+    """What every stage of one search shares. `options` are settings that it changes for itself, by stage; `split` is
+    how its generation divides documents.
 
     `question` is what to answer where that is not what to look for; empty where only documents like others are sought.
     """
@@ -54,6 +56,7 @@ class Request:
     request_id: str = ""
     principal: Principal = Principal()
     companions: Companions = field(default_factory=Companions)
+    split: int = 1
 
     @property
     def asked(self) -> Query:
@@ -207,7 +210,7 @@ class StageRun:
             found = await self.loop.run(lambda: retriever.retrieve(query, limit=asked, call=self.call))  # noqa: B023
             candidates = self._checked(found, asked)
             wanted = [(each.passage_id, each.document_version) for each in candidates]
-            passages = await hydrate(query.collection, wanted)
+            passages = await hydrate(query.collection, wanted, self.request.split)
             passages = await self._wanted(passages, query)
             if len(passages) >= limit or len(candidates) < asked or asked >= _MOST_CANDIDATES:
                 return from_candidates(self.name, candidates, passages)[:limit]

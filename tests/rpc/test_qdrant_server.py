@@ -214,6 +214,45 @@ async def test_what_is_written_while_the_server_is_away_is_indexed_once_it_is_ba
         assert "pan" not in await client.found("an iron pan wants oil", "dense")
 
 
+async def test_a_server_that_goes_and_comes_back_while_much_is_written_and_searched_loses_nothing(
+    servers: Servers, wire: QdrantWire
+) -> None:
+    async with serving(servers, wire) as client:
+        await client.fill()
+        written: set[str] = {*TEXTS}
+        for turn in range(3):
+            with wire.hold():
+                wire.requests.clear()
+                written |= await _write(client, turn, "before")
+                await asyncio.to_thread(wire.wait_for, "Scroll")  # so that it goes under a batch
+                wire.stop()
+            written |= await _write(client, turn, "while")
+            await client.index.DeleteDocuments(
+                index_service_pb2.DeleteDocumentsRequest(collection="docs", document_ids=[f"{turn}-before-0"])
+            )
+            written.remove(f"{turn}-before-0")
+            found = await client.search("smooth sauce", "bm25 | dense", page_size=100)
+            assert outcomes(found)["bm25"] == passage_pb2.STAGE_OUTCOME_RAN
+            assert outcomes(found)["dense"] == passage_pb2.STAGE_OUTCOME_UNREACHABLE
+            assert {each.passage.document_id for each in found.hits} >= {"sieve", "spoon"}
+            assert (await _problem(client))["dense"] == "APPLY_FAILED"
+            wire.start()
+            await client.wait()
+        said = written - {"knife", "kettle"}
+        for pipeline, expected in {"bm25": said, "sparse": said, "dense": written}.items():
+            found = await client.search("smooth sauce", pipeline, page_size=100)
+            assert {each.passage.document_id for each in found.hits} == expected, pipeline
+        (collection,) = wire.collections.values()
+        assert sorted(payload["d"] for payload, _ in collection.points.values() if "d" in payload) == sorted(written)
+
+
+async def _write(client: Client, turn: int, when: str) -> set[str]:
+    """The ids of some documents that everybody finds."""
+    names = [f"{turn}-{when}-{number}" for number in range(5)]
+    await client.write([passage_pb2.Document(id=each, text=f"a smooth sauce {each}") for each in names])
+    return {*names}
+
+
 async def _problem(client: Client) -> dict[str, str]:
     """The problem of each index, once one has any."""
     while True:
@@ -349,4 +388,4 @@ async def test_a_server_that_refuses_for_now_is_overloaded(servers: Servers, wir
 
 def _checkpoint(wire: QdrantWire) -> int:
     (collection,) = wire.collections.values()
-    return int(collection.points["0"][0]["checkpoint"])
+    return max(int(payload.get("checkpoint", 0)) for payload, _ in collection.points.values())

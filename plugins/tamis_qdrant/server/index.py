@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
-from typing import Any
 
 import structlog
 from qdrant_client import grpc as api
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.errors import Aborted, ConfigurationError, Overloaded, TamisError, Unavailable
+from tamis.errors import Aborted, ConfigurationError, Overloaded, Superseded, Unavailable
 from tamis.model import Candidate, Change, Passage, Query
 from tamis.models import TextKind
 from tamis.terms import superset
-from tamis_qdrant.server import messages
-from tamis_qdrant.server.connection import Connection, Missing, Refused, whole_seconds
+from tamis_qdrant.server import marks, messages
+from tamis_qdrant.server.collection import ServerCollection
+from tamis_qdrant.server.connection import Connection, Refused
 from tamis_qdrant.server.searches import Searches
 from tamis_qdrant.settings import QdrantSettings
 from tamis_qdrant.vectors import NamedVectors, Vector
@@ -27,19 +25,16 @@ from tamis_qdrant.vectors import NamedVectors, Vector
 __all__ = ["ServerIndex"]
 
 _LOG = structlog.get_logger(__name__)
-_FORMAT = 1
-_PAGE = 1_000
-_AT_ONCE = 64  # passages
-_STRONG = api.WriteOrdering(type=api.WriteOrderingType.Strong)
+_AT_ONCE = 64  # passages, or documents without any
 
 
 class ServerIndex:
-    """Implements `tamis.stage.Index`.
+    """Implements `tamis.stage.Index` and `SharedIndex`.
 
-    A point of the Qdrant collection itself holds the checkpoint. It is written last, after every other write of a batch
-    has been applied, and read before the first: so it is never ahead, also when the server has lost its data or was
-    restored from a backup in the meantime. Then, and while the server is away, the follower is told to begin again from
-    the checkpoint that there is.
+    A point of the Qdrant collection itself holds the checkpoint of an epoch. It is written last, after every other
+    write of a batch has been applied, and read before the first: so it is never ahead, also when the server has lost
+    its data or was restored from a backup in the meantime. Then, and while the server is away, the follower is told to
+    begin again from the checkpoint that there is.
     """
 
     def __init__(
@@ -55,11 +50,13 @@ class ServerIndex:
     ) -> None:
         """Asks nothing of the server yet."""
         self.name = name
-        self._connection, self._vectors, self._language, self._settings = connection, vectors, language, settings
+        self._vectors, self._language, self._settings = vectors, language, settings
         self._consistency = messages.read_consistency(settings.read_consistency)
+        self._collection = ServerCollection(connection, name, vectors, language, settings)
         self._searches: Searches[api.QueryPoints, Sequence[api.ScoredPoint]] = Searches(
-            self._send, patience=settings.batch_seconds
+            self._collection.search, patience=settings.batch_seconds
         )
+        self._epoch = 0
         self._reached: int | None = None
         self._preparing = asyncio.Lock()
         self._executor, self._tell_closed, self._delete_later = executor, closed, delete_later
@@ -75,52 +72,41 @@ class ServerIndex:
         except Refused as error:
             raise ConfigurationError(error.message) from None
 
+    async def take_over(self, epoch: int) -> int:
+        """The checkpoint of the epoch before, which is this one's from now on.
+
+        Nothing is swept: what an earlier epoch had begun is applied again, and what it still writes are versions of
+        passages that the journal knows, or knows to be superseded.
+        """
+        state = await self._prepared()
+        if state.epoch > epoch:
+            raise self._superseded()
+        await self._collection.mark(state, epoch, state.checkpoint)
+        await self._collection.unmark([each for each in (state.epoch, *state.others) if each < epoch])
+        self._epoch, self._reached = epoch, state.checkpoint
+        return self._reached
+
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         """Replaces the documents, a few at a time, then moves the checkpoint; each write waits until it is applied.
 
         Raises `Aborted` when the collection is not as it was left: it must be followed again from its checkpoint.
         """
-        try:
-            held = await self._held(self._write_deadline())
-        except CallEnded:
-            raise self._silent() from None
-        if self._reached is None or held is None or held[0] != self._reached:
-            self._reached = None
-            raise Aborted("the Qdrant collection is not as it was left; following again from its own checkpoint")
+        state = await self._as_it_was_left()
         for group in _groups({change.document_id: change for change in changes}.values()):
-            points = await self._points([passage for change in group for passage in change.passages])
-            await self._delete([change.document_id for change in group])
-            for batch in points:
-                await self._upsert(batch)
-        await self._upsert([messages.mark(upto, self._made_by)])
+            for batch in await self._points([passage for change in group for passage in change.passages]):
+                await self._collection.upsert(batch)
+            await self._collection.delete_older({change.document_id: change.sequence for change in group})
+        await self._collection.mark(state, self._epoch, upto)
         self._reached = upto
 
     async def checkpoint(self) -> int:
-        """As the server has it; a collection that is gone is made anew, and begins at 0."""
-        try:
-            self._reached = await self._prepared(Deadline.after(self._settings.connect_seconds))
-        except CallEnded:
-            raise self._silent() from None
+        """As the server has it, of the latest epoch; a collection that is gone is made anew, and begins at 0."""
+        self._reached = (await self._prepared()).checkpoint
         return self._reached
 
-    async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        offset: api.PointId | None = None
-        while True:
-            page = await self._ask(
-                self._connection.points.Scroll,
-                api.ScrollPoints(
-                    collection_name=self.name,
-                    offset=offset,
-                    limit=_PAGE,
-                    with_payload=api.WithPayloadSelector(include=api.PayloadIncludeSelector(fields=["p", "v"])),
-                    read_consistency=self._consistency,
-                ),
-            )
-            for identity in messages.identities(page.result):
-                yield identity
-            if not page.HasField("next_page_offset"):
-                return
-            offset = page.next_page_offset
+    def ids(self) -> AsyncIterator[tuple[str, int]]:
+        """A superseded version that somebody wrote late may be among them, beside the latest of the same passage."""
+        return self._collection.ids()
 
     async def search(
         self, vectors: NamedVectors, query: Query, *, limit: int, call: Call, stage: object, among: frozenset[object]
@@ -132,7 +118,7 @@ class ServerIndex:
         with self._searches.place(stage, among, call) as place:
             call.check()
             if self._reached is None:  # nobody has seen yet whose vectors these are
-                self._check(await self._held(call.deadline))
+                self._collection.checked(await self._collection.state(call.deadline))
             kind, language = TextKind.QUERY, self._language
             (vector,) = await vectors.encode([query.text], kind=kind, language=language, call=call)
             if vector is None:
@@ -156,63 +142,29 @@ class ServerIndex:
 
     async def delete(self) -> None:
         """Deletes the Qdrant collection, if it is there. Raises `Unavailable` or `Overloaded`."""
-        with suppress(Missing):
-            await self._ask(self._connection.collections.Delete, api.DeleteCollection(collection_name=self.name))
+        await self._collection.delete()
 
-    @property
-    def _made_by(self) -> Mapping[str, Any]:
-        vectors = {each.name: dict(each.definition) for each in self._vectors}
-        has_words = any(each["kind"] == "words" for each in vectors.values())
-        return {"format": _FORMAT, "language": self._language if has_words else "", "vectors": vectors}
-
-    async def _prepared(self, deadline: Deadline) -> int:
-        """The checkpoint of the collection, which is there afterwards."""
+    async def _prepared(self) -> marks.State:
         async with self._preparing:
             try:
-                held = await self._held(deadline)
-            except Missing:
-                await self._create()
-                return 0
-            if held is None:  # whoever began to make it did not finish
-                await self.delete()
-                await self._create()
-                return 0
-            return self._check(held)
+                return await self._collection.prepared(Deadline.after(self._settings.connect_seconds))
+            except CallEnded:
+                raise self._collection.silent() from None
 
-    def _check(self, held: tuple[int, Any] | None) -> int:
-        """The checkpoint. Raises `ConfigurationError` when the vectors are not those that this index makes."""
-        if held is None:
-            raise Missing(f"the Qdrant collection {self.name!r} is not finished")
-        reached, made_by = held
-        if made_by != self._made_by:
-            raise ConfigurationError(
-                f"the vectors in the Qdrant collection {self.name!r} were made by another embedder or with other "
-                "settings; use a new collection, or those of before, or delete it there to have it built again"
-            )
-        return reached
+    async def _as_it_was_left(self) -> marks.State:
+        try:
+            state = await self._collection.state(Deadline.after(self._settings.write_seconds))
+        except CallEnded:
+            raise self._collection.silent() from None
+        if state is not None and state.epoch > self._epoch:
+            raise self._superseded()
+        if state is None or self._reached != state.checkpoint:
+            self._reached = None
+            raise Aborted("the Qdrant collection is not as it was left; following again from its own checkpoint")
+        return state
 
-    async def _create(self) -> None:
-        """The note comes last: a collection without it is not finished."""
-        request = messages.collection(self.name, self._vectors, self._settings)
-        request.timeout = math.ceil(self._settings.write_seconds)
-        await self._ask(self._connection.collections.Create, request)
-        for field in ("d", "t"):
-            index = api.CreateFieldIndexCollection(
-                collection_name=self.name, wait=True, field_name=field, field_type=api.FieldType.FieldTypeKeyword
-            )
-            await self._write(self._connection.points.CreateFieldIndex, index)
-        await self._upsert([messages.mark(0, self._made_by)])
-        _LOG.info("qdrant collection created", collection=self.name)
-
-    async def _held(self, deadline: Deadline) -> tuple[int, Any] | None:
-        request = api.GetPoints(
-            collection_name=self.name,
-            ids=[messages.CHECKPOINT],
-            with_payload=api.WithPayloadSelector(enable=True),
-            read_consistency=self._consistency,
-        )
-        found = await self._connection.ask(self._connection.points.Get, request, deadline)
-        return messages.read_mark(found.result)
+    def _superseded(self) -> Superseded:
+        return Superseded(f"another server writes to the Qdrant collection {self.name!r} by now")
 
     async def _points(self, passages: Sequence[Passage]) -> list[list[api.PointStruct]]:
         """In batches fit to send. Made outside the event loop: token vectors are millions of numbers."""
@@ -229,50 +181,14 @@ class ServerIndex:
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, batches)
 
-    async def _send(self, asked: Sequence[api.QueryPoints], deadline: Deadline) -> Sequence[Sequence[api.ScoredPoint]]:
-        request = api.QueryBatchPoints(
-            collection_name=self.name,
-            query_points=asked,
-            read_consistency=self._consistency,
-            timeout=whole_seconds(deadline),
-        )
-        found = await self._connection.ask(self._connection.points.QueryBatch, request, deadline)
-        return [each.result for each in found.result]
-
-    async def _delete(self, documents: Sequence[str]) -> None:
-        selector = api.PointsSelector(filter=messages.documents(documents))
-        request = api.DeletePoints(collection_name=self.name, wait=True, points=selector, ordering=_STRONG)
-        await self._write(self._connection.points.Delete, request)
-
-    async def _upsert(self, points: Sequence[api.PointStruct]) -> None:
-        request = api.UpsertPoints(collection_name=self.name, wait=True, points=points, ordering=_STRONG)
-        await self._write(self._connection.points.Upsert, request)
-
-    async def _write(self, method: Callable[..., Any], request: Any) -> None:
-        answer = await self._ask(method, request)
-        if answer.result.status != api.UpdateStatus.Completed:
-            raise Unavailable("the Qdrant server has not applied a write")
-
-    async def _ask(self, method: Callable[..., Any], request: Any) -> Any:
-        try:
-            return await self._connection.ask(method, request, self._write_deadline())
-        except CallEnded:
-            raise self._silent() from None
-
-    def _write_deadline(self) -> Deadline:
-        return Deadline.after(self._settings.write_seconds)
-
-    def _silent(self) -> TamisError:
-        return Unavailable(f"the Qdrant server at {self._connection.address} does not answer in time")
-
 
 def _groups(changes: Iterable[Change]) -> Iterator[list[Change]]:
-    """Changes with about `_AT_ONCE` passages together: memory is bounded, and no document is away for long."""
+    """Changes with about `_AT_ONCE` passages together, so that memory and conditions are bounded."""
     group: list[Change] = []
     count = 0
     for change in changes:
         group.append(change)
-        count += len(change.passages)
+        count += max(1, len(change.passages))
         if count >= _AT_ONCE:
             yield group
             group, count = [], 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,22 +16,17 @@ from tamis_qdrant.settings import QdrantSettings
 from tamis_qdrant.vectors import NamedVectors, Vector
 
 __all__ = [
-    "CHECKPOINT",
     "batches",
     "candidates",
     "collection",
     "condition",
-    "documents",
     "identities",
-    "mark",
+    "older",
     "point",
     "query",
     "read_consistency",
-    "read_mark",
+    "shape",
 ]
-
-CHECKPOINT = api.PointId(num=0)
-"""The point that holds the checkpoint; the others have UUIDs. It has no vectors, so no search meets it."""
 
 _NEVER = "-"  # no term looks like this, so that an empty "any" finds nothing
 _IDENTITY = api.WithPayloadSelector(include=api.PayloadIncludeSelector(fields=["p", "v"]))
@@ -65,11 +59,18 @@ def collection(name: str, vectors: Sequence[NamedVectors], settings: QdrantSetti
     )
 
 
+def shape(made: api.CreateCollection | api.CollectionParams) -> tuple[dict[str, int], set[str]]:
+    """The sizes of a collection's dense vectors, and the names of its sparse ones."""
+    dense = {name: params.size for name, params in made.vectors_config.params_map.map.items()}
+    return dense, set(made.sparse_vectors_config.map)
+
+
 def point(passage: Passage, vectors: Mapping[str, Vector | None]) -> api.PointStruct:
-    """A passage: its vectors, those that it has, and what it takes to filter, replace and name it."""
+    """A version of a passage: its vectors, those that it has, and what it takes to filter, replace and name it."""
+    name = f"{passage.document_version}:{passage.id}"
     named = {name: _vector(each) for name, each in vectors.items() if each is not None}
     return api.PointStruct(
-        id=api.PointId(uuid=str(uuid.uuid5(uuid.NAMESPACE_OID, passage.id))),
+        id=api.PointId(uuid=str(uuid.uuid5(uuid.NAMESPACE_OID, name))),
         vectors=api.Vectors(vectors=api.NamedVectors(vectors=named)),
         payload={
             "p": api.Value(string_value=passage.id),
@@ -78,26 +79,6 @@ def point(passage: Passage, vectors: Mapping[str, Vector | None]) -> api.PointSt
             "t": _strings(sorted(terms(passage.metadata))),
         },
     )
-
-
-def mark(checkpoint: int, made_by: Mapping[str, Any]) -> api.PointStruct:
-    """The point that says how far the collection has got and what its vectors were made with."""
-    return api.PointStruct(
-        id=CHECKPOINT,
-        vectors=api.Vectors(vectors=api.NamedVectors()),
-        payload={
-            "checkpoint": api.Value(integer_value=checkpoint),
-            "made_by": api.Value(string_value=json.dumps(made_by, sort_keys=True)),
-        },
-    )
-
-
-def read_mark(points: Sequence[api.RetrievedPoint]) -> tuple[int, Any] | None:
-    """Checkpoint and maker; None when the point is not there or says neither."""
-    payload = points[0].payload if points else {}
-    if not {"checkpoint", "made_by"} <= payload.keys():
-        return None
-    return int(payload["checkpoint"].integer_value), json.loads(payload["made_by"].string_value)
 
 
 def batches(points: Iterable[api.PointStruct]) -> Iterator[list[api.PointStruct]]:
@@ -114,9 +95,9 @@ def batches(points: Iterable[api.PointStruct]) -> Iterator[list[api.PointStruct]
         yield batch
 
 
-def documents(ids: Sequence[str]) -> api.Filter:
-    """The points of these documents."""
-    return api.Filter(must=[_field("d", api.Match(keywords=api.RepeatedStrings(strings=ids)))])
+def older(versions: Mapping[str, int]) -> api.Filter:
+    """The points of documents that are of an older version than is said of each."""
+    return api.Filter(should=[_older(document, version) for document, version in versions.items()])
 
 
 def condition(wanted: TermCondition) -> api.Filter:
@@ -148,14 +129,17 @@ def query(
 
 
 def candidates(found: Iterable[api.ScoredPoint], kind: ScoreKind) -> list[Candidate]:
-    """What a search found, best first."""
-    named = [(each.payload, each.score) for each in found if "p" in each.payload]
-    hits = [Candidate(held["p"].string_value, held["v"].integer_value, score, kind) for held, score in named]
-    return sorted(hits, key=lambda each: -each.score)
+    """What a search found, best first; of a passage that is there in several versions the latest."""
+    latest: dict[str, Candidate] = {}
+    for each in found:
+        id, version = each.payload["p"].string_value, each.payload["v"].integer_value
+        if id not in latest or version > latest[id].document_version:
+            latest[id] = Candidate(id, version, each.score, kind)
+    return sorted(latest.values(), key=lambda each: -each.score)
 
 
 def identities(points: Iterable[api.RetrievedPoint]) -> list[tuple[str, int]]:
-    """Passage ids and versions of points; the checkpoint has none."""
+    """Passage ids and versions of points; marks have none."""
     held = [each.payload for each in points if "p" in each.payload]
     return [(each["p"].string_value, each["v"].integer_value) for each in held]
 
@@ -203,6 +187,11 @@ def _dense(vector: np.ndarray[Any, Any]) -> api.DenseVector:
 
 def _strings(values: Iterable[str]) -> api.Value:
     return api.Value(list_value=api.ListValue(values=[api.Value(string_value=each) for each in values]))
+
+
+def _older(document: str, version: int) -> api.Condition:
+    below = api.Condition(field=api.FieldCondition(key="v", range=api.Range(lt=version)))
+    return api.Condition(filter=api.Filter(must=[_field("d", api.Match(keyword=document)), below]))
 
 
 def _field(key: str, match: api.Match) -> api.Condition:

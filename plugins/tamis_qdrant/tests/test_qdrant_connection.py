@@ -21,7 +21,7 @@ from tamis.testing.contract.collections import Collection, passage
 from tamis.testing.embedders import HashEmbedder
 from tamis_qdrant import QdrantRetriever, QdrantSparse
 from tamis_qdrant.address import Address
-from tamis_qdrant.server import messages
+from tamis_qdrant.server import marks, messages
 from tamis_qdrant.server.connection import Connection
 
 
@@ -105,11 +105,11 @@ async def test_every_write_waits_and_is_ordered_strongly_and_the_checkpoint_come
         wire.requests.clear()
         await it.put(("a", [passage("a", "one")]), ("b", [passage("b", "two")]))
     writes = wire.calls("DeletePoints", "Upsert")
-    assert [each.method for each in writes] == ["DeletePoints", "Upsert", "Upsert"]
+    assert [each.method for each in writes] == ["Upsert", "DeletePoints", "Upsert"]
     assert all(each.message.wait for each in writes)
     assert {each.message.ordering.type for each in writes} == {api.WriteOrderingType.Strong}
     (mark,) = writes[-1].message.points
-    assert (mark.id, mark.payload["checkpoint"].integer_value) == (messages.CHECKPOINT, 2)
+    assert (mark.id, mark.payload["checkpoint"].integer_value) == (marks.checkpoint_id(0), 2)
 
 
 async def test_a_long_batch_is_replaced_a_few_documents_at_a_time(wire: QdrantWire, tmp_path: Path) -> None:
@@ -118,8 +118,7 @@ async def test_a_long_batch_is_replaced_a_few_documents_at_a_time(wire: QdrantWi
         await it.put(*documents)
         wire.requests.clear()
         await it.put(("d7", ()), *documents[10:])
-        gone = [each.message.points.filter.must[0].field.match.keywords.strings for each in wire.calls("DeletePoints")]
-        assert [len(each) for each in gone] == [65, 64, 12]
+        assert [len(each.message.points.filter.should) for each in wire.calls("DeletePoints")] == [64, 64, 13]
         assert len(wire.calls("Upsert")) == 4
         assert set(await it.held()) == {f"d{n}/0" for n in range(150) if n != 7}
 
@@ -127,17 +126,23 @@ async def test_a_long_batch_is_replaced_a_few_documents_at_a_time(wire: QdrantWi
 async def test_filters_are_answered_by_indexed_fields(wire: QdrantWire, tmp_path: Path) -> None:
     async with collection(wire.url, tmp_path / "i"):
         (held,) = wire.collections.values()
-        assert held.indexed == {"d", "t"}
+        assert held.indexed == {"d", "t", "v"}
 
 
-async def test_an_unfinished_collection_is_made_again(wire: QdrantWire, tmp_path: Path) -> None:
-    async with collection(wire.url, tmp_path / "i") as it:
-        await it.write("something")
-    (held,) = wire.collections.values()
-    del held.points["0"]
-    async with collection(wire.url, tmp_path / "i") as it:
-        assert await it.held() == {}
+@pytest.mark.parametrize("vector", ["dense", "other"])
+async def test_an_unfinished_collection_is_finished_or_made_again(
+    wire: QdrantWire, tmp_path: Path, vector: str
+) -> None:
+    wire.failing["CreateFieldIndex"] = grpc.StatusCode.UNAVAILABLE
+    with pytest.raises(Unavailable):
+        async with collection(wire.url, tmp_path / "i"):
+            pass
+    wire.failing.clear()
+    async with collection(wire.url, tmp_path / "i", vector=vector) as it:
         assert it.sequence == 0
+        await it.write("something")
+        assert await it.found("something") == ["0/0"]
+    assert len(wire.calls("Create")) == (1 if vector == "dense" else 2)
 
 
 def test_large_batches_are_sent_in_parts_and_nothing_is_left_out() -> None:
@@ -151,9 +156,9 @@ def test_large_batches_are_sent_in_parts_and_nothing_is_left_out() -> None:
 
 async def test_ids_come_in_pages_and_each_once(wire: QdrantWire, tmp_path: Path) -> None:
     async with collection(wire.url, tmp_path / "i") as it:
-        await it.put(*((f"d{n}", [passage(f"d{n}", f"word{n}")]) for n in range(2_100)))
+        await it.put(("d", [replace(passage("d", f"word{n}"), id=f"d/{n}") for n in range(2_100)]))
         wire.requests.clear()
-        assert set(await it.held()) == {f"d{n}/0" for n in range(2_100)}
+        assert set(await it.held()) == {f"d/{n}" for n in range(2_100)}
         assert len(wire.calls("Scroll")) == 3
 
 
@@ -223,7 +228,7 @@ async def test_a_server_that_does_not_answer_is_unavailable_and_the_write_is_giv
                 await it.put(("a", [passage("a", "one")]))
             with pytest.raises(Unavailable, match="does not answer in time"):
                 await it.index.checkpoint()
-            await asyncio.to_thread(wire.wait_cancelled, "Get")
+            await asyncio.to_thread(wire.wait_cancelled, "Scroll")
 
 
 def _certificate(folder: Path) -> tuple[grpc.ServerCredentials, Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import batch, catalog, collections, demo, doctor, index, rerank, search, serve
+from tamis.cli import batch, catalog, collections, demo, doctor, generations, index, reindex, rerank, search, serve
 
 __all__ = ["app", "main"]
 
@@ -52,6 +52,8 @@ app.command()(catalog.pipelines)
 app.command()(catalog.check)
 app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
+app.command()(reindex.reindex)
+app.add_typer(generations.app, name="generations")
 app.command()(demo.demo)
 
 

@@ -33,8 +33,11 @@ class Follower:
     A batch that fails is tried again, later and later up to half a minute; nothing is ever passed over.
     """
 
-    def __init__(self, journal: Journal, collection: str, generation: int, stage: str, index: Index) -> None:
+    def __init__(
+        self, journal: Journal, collection: str, generation: int, stage: str, index: Index, split: int = 1
+    ) -> None:
         self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
+        self._split = split
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
@@ -43,7 +46,7 @@ class Follower:
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._stop_listening = journal.listen(collection, self._wake)
-        self._task = asyncio.create_task(self._follow(), name=f"follow {collection}/{stage}")
+        self._task = asyncio.create_task(self._follow(), name=f"follow {collection}/{generation}/{stage}")
 
     async def wait(self, sequence: int) -> None:
         """Returns once everything up to `sequence` can be found. Raises `NotFound` when the collection is deleted."""
@@ -98,7 +101,7 @@ class Follower:
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
-        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence)
+        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self._split)
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
         self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
         try:

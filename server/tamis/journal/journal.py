@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 import structlog
 
 from tamis.errors import ConfigurationError, Overloaded, TamisError, Unavailable
+from tamis.journal import generations
 from tamis.journal.database import Database, SqliteDatabase
-from tamis.journal.records import Changes, Collection, Mutation, Written
+from tamis.journal.records import Changes, Collection, Mutation, Portion, Recipe, Written
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
@@ -81,9 +82,10 @@ class Journal:
         self._listeners.setdefault(collection, set()).add(listener)
         return lambda: self._listeners.get(collection, set()).discard(listener)
 
-    async def create_collection(self, id: str, language: str = "") -> Collection:
-        """Raises `AlreadyExists`."""
-        return await self._write(lambda store: store.create_collection(id, language))
+    async def create_collection(self, id: str, language: str = "", recipe: Recipe | None = None) -> Collection:
+        """Without a recipe its documents are divided by the built-in chunker. Raises `AlreadyExists`."""
+        made = recipe or Recipe()
+        return await self._write(lambda store: store.create_collection(id, language, made))
 
     async def delete_collection(self, id: str) -> None:
         """Raises `NotFound`."""
@@ -100,7 +102,8 @@ class Journal:
     async def write(self, collection: str, mutations: Sequence[Mutation]) -> Written:
         """Writes all mutations or none, and returns once they are durable.
 
-        Raises `NotFound`; `Overloaded` when too much waits; `Unavailable` when the disk does not take it.
+        Raises `NotFound`; `SplitsChanged` when passages of a split are missing; `Overloaded` when too much waits;
+        `Unavailable` when the disk does not take it.
         """
         return await self._write(lambda store: store.write(collection, mutations), collection)
 
@@ -112,13 +115,59 @@ class Journal:
         """At most `limit` documents by id, without texts, those beyond `after`."""
         return await self._read(lambda store: store.documents(collection, limit, after))
 
-    async def passages(self, collection: str, wanted: Sequence[tuple[str, int]]) -> dict[str, Passage]:
+    async def passages(self, collection: str, wanted: Sequence[tuple[str, int]], split: int = 1) -> dict[str, Passage]:
         """Passages by (id, document version), superseded ones left out."""
-        return await self._read(lambda store: store.passages(collection, wanted)) if wanted else {}
+        return await self._read(lambda store: store.passages(collection, wanted, split)) if wanted else {}
 
-    async def changes(self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 512 << 10) -> Changes:
-        """What happened after a sequence, for followers."""
-        return await self._read(lambda store: store.changes(collection, after, limit, byte_limit))
+    async def changes(
+        self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 512 << 10, split: int = 1
+    ) -> Changes:
+        """What happened after a sequence, for followers, with the passages of a split."""
+        return await self._read(lambda store: store.changes(collection, after, limit, byte_limit, split))
+
+    async def adopt_generations(self, recipe: Recipe) -> None:
+        """Takes it that the chunker of `recipe` divided those generations of which an older Tamis wrote down none."""
+        await self._write(lambda store: generations.adopt(store.database, recipe))
+
+    async def add_generation(self, collection: str, recipe: Recipe) -> int:
+        """Begins a generation and returns its number. Raises `NotFound`, `FailedPrecondition`."""
+        return await self._write(
+            lambda store: generations.add(store.database, store.key(collection), recipe), collection
+        )
+
+    async def undivided(
+        self, collection: str, generation: int, *, limit: int = 256, byte_limit: int = 1 << 20
+    ) -> Portion:
+        """The next documents to divide for a generation. Raises `NotFound` for the collection."""
+        return await self._read(lambda store: store.documents_beyond(collection, generation, limit, byte_limit))
+
+    async def divide(
+        self, collection: str, generation: int, portion: Portion, divisions: Mapping[str, Sequence[Passage]]
+    ) -> None:
+        """Adds the passages of a portion's documents, by their ids; an empty portion ends the division.
+
+        Leaves alone what was written, deleted or divided since the portion was read. Raises `NotFound`.
+        """
+        await self._write(
+            lambda store: generations.divide(store.database, store.key(collection), generation, portion, divisions),
+            collection,
+        )
+
+    async def serve_generation(self, collection: str, generation: int) -> None:
+        """Has every search that begins afterwards read a generation. Raises `NotFound`, `FailedPrecondition`."""
+        await self._write(
+            lambda store: generations.serve(store.database, store.key(collection), generation), collection
+        )
+
+    async def drop_generation(self, collection: str, generation: int) -> None:
+        """Gives up a generation that does not serve. Raises `NotFound`, `FailedPrecondition`."""
+        await self._write(lambda store: generations.drop(store.database, store.key(collection), generation), collection)
+
+    async def sweep_generation(self, collection: str, generation: int, *, limit: int = 2_000) -> bool:
+        """Removes some of what only a dropped generation used; returns whether that was all."""
+        return await self._write(
+            lambda store: generations.sweep(store.database, store.key(collection), generation, limit)
+        )
 
     async def _read(self, work: Callable[[Store], T]) -> T:
         return await asyncio.wrap_future(self._reads.submit(work, self._reader))

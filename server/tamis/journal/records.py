@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias, Union
 
+from tamis.errors import NotFound
 from tamis.model import Change, Document, Passage
 
-__all__ = ["Changes", "Collection", "Delete", "Mutation", "Upsert", "Written"]
+__all__ = [
+    "Changes",
+    "Collection",
+    "Delete",
+    "Generation",
+    "Mutation",
+    "Portion",
+    "Recipe",
+    "Upsert",
+    "Written",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a generation is made of: the name of the chunker, empty for the built-in one, and a digest of its settings,
+    None where an older Tamis wrote none down; and for each stage that another one stands in for, that one's name."""
+
+    chunker: str = ""
+    chunker_digest: str | None = ""
+    replacements: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One set of a collection's indexes. Generations of one `split` share their passages.
+
+    `divided_count` documents have passages in that split; all of them once it `is_divided`, and so for good.
+    One that `is_dropped` waits for its last traces to be removed; nothing follows the journal for it.
+    """
+
+    number: int
+    recipe: Recipe
+    split: int
+    create_time: datetime
+    is_divided: bool = True
+    is_dropped: bool = False
+    divided_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
     """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
 
-    `language` is an ISO 639-1 code, empty when none was given.
+    `language` is an ISO 639-1 code, empty when none was given. `passage_count` is that of the generation that serves.
+    `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces.
     """
 
     id: str
@@ -25,14 +65,40 @@ class Collection:
     document_count: int = 0
     passage_count: int = 0
     language: str = ""
+    serving_generation: int = 1
+    generations: tuple[Generation, ...] = ()
+
+    @property
+    def live(self) -> tuple[Generation, ...]:
+        """The generations that follow the journal, or will once they are divided."""
+        return tuple(each for each in self.generations if not each.is_dropped)
+
+    @property
+    def splits(self) -> dict[int, Recipe]:
+        """The ways in which its documents are divided at present, each with what divides them."""
+        return {each.split: each.recipe for each in reversed(self.live)}
+
+    def generation(self, number: int) -> Generation:
+        """Raises `NotFound`."""
+        found = next((each for each in self.live if each.number == number), None)
+        if found is None:
+            known = [str(each.number) for each in self.live]
+            raise NotFound("generation", str(number), available=known, field="generation")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """Write a document, split into passages, in place of any older version."""
+    """Write a document in place of any older version, divided into passages: in each split of the collection in its own
+    way. Passages without a split are those of split 1."""
 
     document: Document
-    passages: tuple[Passage, ...]
+    passages: tuple[Passage, ...] | Mapping[int, tuple[Passage, ...]]
+
+    @property
+    def divisions(self) -> Mapping[int, tuple[Passage, ...]]:
+        """The passages of each split."""
+        return self.passages if isinstance(self.passages, Mapping) else {1: self.passages}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +126,11 @@ class Changes:
 
     changes: tuple[Change, ...]
     upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Documents that a split lacks, by id, those beyond `after`; none when there are no more."""
+
+    after: str
+    documents: tuple[Document, ...]

@@ -1,27 +1,24 @@
-"""Documents, passages and changes: every statement that touches their tables; all of it synchronous."""
+"""Collections, documents and changes: every statement that touches their tables; all of it synchronous."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tamis.errors import AlreadyExists, NotFound
+from tamis.journal import generations, passages
 from tamis.journal.database import Database
 from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
-from tamis.journal.records import Changes, Collection, Delete, Mutation, Upsert, Written
+from tamis.journal.generations import SplitsChanged
+from tamis.journal.records import Changes, Collection, Delete, Mutation, Portion, Recipe, Upsert, Written
 from tamis.journal.schema import MIGRATIONS
-from tamis.model import Change, Document, Locator, Passage, Span
+from tamis.model import Change, Document, Passage
 
 __all__ = ["Store"]
-
-_PASSAGE_COLUMNS = (
-    'p.id, p.document_id, d.version, p.text, d.title, p.heading, p.start, p."end", d.metadata, p.heading_path, '
-    "p.first_page, p.last_page, p.first_line, p.last_line"
-)
 
 
 class Store:
@@ -29,7 +26,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         """Brings the tables up to date. Raises `ConfigurationError` when a newer Tamis wrote them."""
-        self._db = database
+        self.database = self._db = database
         database.migrate(MIGRATIONS)
 
     def close(self) -> None:
@@ -61,8 +58,8 @@ class Store:
         self._db.execute("ROLLBACK TO SAVEPOINT mutation")
         self._db.execute("RELEASE SAVEPOINT mutation")
 
-    def create_collection(self, id: str, language: str) -> Collection:
-        """Adds an empty collection. Raises `AlreadyExists`."""
+    def create_collection(self, id: str, language: str, recipe: Recipe) -> Collection:
+        """Adds an empty collection whose first generation is made by `recipe`. Raises `AlreadyExists`."""
         created = Collection(id, uuid.uuid4().hex, datetime.now(UTC), language=language)
         added = self._db.execute(
             "INSERT INTO collections (id, incarnation, create_time, language) VALUES (?, ?, ?, ?) "
@@ -71,27 +68,36 @@ class Store:
         )
         if not added.rowcount:
             raise AlreadyExists(f"there is a collection named {id!r}", metadata={"name": id})
-        return created
+        generations.insert(self._db, self.key(id), 1, recipe, 1, is_divided=True)
+        return self.collection(id)
 
     def delete_collection(self, id: str) -> None:
         """Removes a collection and everything in it. Raises `NotFound`."""
-        self._db.execute("DELETE FROM collections WHERE key = ?", (self._key(id),))
+        self._db.execute("DELETE FROM collections WHERE key = ?", (self.key(id),))
 
     def collection(self, id: str) -> Collection:
         """Raises `NotFound`."""
         return self._collections("WHERE id = ?", self._found(id))[0]
+
+    def key(self, id: str) -> int:
+        """What rows of a collection say in place of its id. Raises `NotFound`."""
+        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
 
     def collections(self, limit: int, after: str = "") -> list[Collection]:
         """At most `limit` collections by id, those beyond `after`."""
         return self._collections("WHERE id > ? ORDER BY id LIMIT ?", after, limit)
 
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
-        """Applies mutations in order, each with the next sequence; what changes nothing gets none."""
-        key = self._key(id)
+        """Applies mutations in order, each with the next sequence; what changes nothing gets none.
+
+        Raises `SplitsChanged` when one lacks the passages of a split.
+        """
+        key = self.key(id)
         start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+        splits = generations.live_splits(self._db, key)
         sequence, newest, unchanged = start, 0, 0
         for mutation in mutations:
-            known = self._mutate(key, sequence + 1, mutation)
+            known = self._mutate(key, sequence + 1, mutation, splits)
             unchanged += known is not None
             sequence += known is None
             newest = max(newest, sequence if known is None else known)
@@ -102,7 +108,7 @@ class Store:
         """Raises `NotFound` for the collection or the document."""
         found = self._db.execute(
             "SELECT id, text, title, metadata, version, landmarks FROM documents WHERE collection = ? AND id = ?",
-            (self._key(id), document_id),
+            (self.key(id), document_id),
         ).fetchone()
         if found is None:
             raise NotFound("document", document_id, field="document_id")
@@ -113,28 +119,36 @@ class Store:
         rows = self._db.execute(
             "SELECT id, '', title, metadata, version, '[]' FROM documents "
             "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
-            (self._key(id), after, limit),
+            (self.key(id), after, limit),
         )
         return [_document(row) for row in rows]
 
-    def passages(self, id: str, wanted: Sequence[tuple[str, int]]) -> dict[str, Passage]:
-        """Passages by id, those left out whose document has another version by now."""
-        key, versions, found = self._key(id), dict(wanted), dict[str, Passage]()
-        ids = list(versions)
-        for start in range(0, len(ids), 500):
-            some = ids[start : start + 500]
-            rows = self._db.execute(
-                f"SELECT {_PASSAGE_COLUMNS} FROM passages p JOIN documents d ON d.collection = p.collection AND "
-                f"d.id = p.document_id WHERE p.collection = ? AND p.id IN ({','.join('?' * len(some))})",
-                (key, *some),
-            )
-            passages = (_passage(row) for row in rows)
-            found.update((each.id, each) for each in passages if each.document_version == versions[each.id])
-        return found
+    def documents_beyond(self, id: str, number: int, limit: int, byte_limit: int) -> Portion:
+        """The next documents to divide for a generation, at most `limit`, until their texts exceed `byte_limit`."""
+        key = self.key(id)
+        after, size, found = generations.divided_through(self._db, key, number), 0, list[Document]()
+        rows = self._db.execute(
+            "SELECT id, text, title, metadata, version, landmarks FROM documents "
+            "WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
+            (key, after, limit),
+        )
+        for row in rows:
+            found.append(_document(row))
+            size += len(row[1])
+            if size > byte_limit:
+                break
+        return Portion(after, tuple(found))
 
-    def changes(self, id: str, after: int, limit: int, byte_limit: int) -> Changes:
-        """The changes behind `after`, at most `limit` looked at, until their texts exceed `byte_limit`."""
-        key, size, upto, changes = self._key(id), 0, after, list[Change]()
+    def passages(self, id: str, wanted: Sequence[tuple[str, int]], split: int) -> dict[str, Passage]:
+        """Passages by id, those left out whose document has another version by now."""
+        versions = dict(wanted)
+        found = passages.with_ids(self._db, self.key(id), split, list(versions))
+        return {each.id: each for each in found if each.document_version == versions[each.id]}
+
+    def changes(self, id: str, after: int, limit: int, byte_limit: int, split: int) -> Changes:
+        """The changes behind `after`, at most `limit` looked at, until their texts exceed `byte_limit`, with the
+        passages of a split."""
+        key, size, upto, changes = self.key(id), 0, after, list[Change]()
         rows = self._db.execute(
             "SELECT c.sequence, c.document_id, c.is_delete, d.version FROM changes c LEFT JOIN documents d ON "
             "d.collection = c.collection AND d.id = c.document_id WHERE c.collection = ? AND c.sequence > ? "
@@ -148,13 +162,15 @@ class Store:
             if is_delete and version is None:
                 changes.append(Change(sequence, document_id))
             elif version == sequence:
-                passages = self._passages_of(key, document_id)
-                size += sum(len(each.text) for each in passages)
-                changes.append(Change(sequence, document_id, passages))
+                found = passages.of_document(self._db, key, split, document_id)
+                size += sum(len(each.text) for each in found)
+                changes.append(Change(sequence, document_id, found))
         return Changes(tuple(changes), upto)
 
-    def _mutate(self, key: int, sequence: int, mutation: Mutation) -> int | None:
+    def _mutate(self, key: int, sequence: int, mutation: Mutation, splits: Mapping[int, bool]) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
+        if isinstance(mutation, Upsert) and not splits.keys() <= mutation.divisions.keys():
+            raise SplitsChanged("a generation of the collection was begun meanwhile; write again")
         document_id = mutation.document_id if isinstance(mutation, Delete) else mutation.document.id
         known = self._db.execute(
             "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", (key, document_id)
@@ -162,13 +178,23 @@ class Store:
         if isinstance(mutation, Delete):
             if known is None:
                 return 0
-        elif known is not None and known[1] == _content_hash(mutation):
+        elif (
+            known is not None
+            and known[1] == _content_hash(mutation.document)
+            and self._is_divided_so(key, mutation, splits)
+        ):
             return int(known[0])
         self._log(key, sequence, document_id, isinstance(mutation, Delete))
         self._remove(key, document_id, known is not None)
         if isinstance(mutation, Upsert):
-            self._insert(key, sequence, mutation)
+            self._insert(key, sequence, mutation, splits)
         return None
+
+    def _is_divided_so(self, key: int, mutation: Upsert, splits: Mapping[int, bool]) -> bool:
+        """A split that is still being divided says nothing yet: what it lacks is added anyway."""
+        id, divisions = mutation.document.id, mutation.divisions
+        divided = [split for split, is_divided in splits.items() if is_divided]
+        return all(passages.are_stored(self._db, key, split, id, divisions[split]) for split in divided)
 
     def _log(self, key: int, sequence: int, document_id: str, is_delete: bool) -> None:
         row = (key, sequence, document_id, is_delete, datetime.now(UTC).isoformat())
@@ -177,42 +203,25 @@ class Store:
     def _remove(self, key: int, document_id: str, exists: bool) -> None:
         if exists:
             self._db.execute("DELETE FROM documents WHERE collection = ? AND id = ?", (key, document_id))
-            gone = self._db.execute("DELETE FROM passages WHERE collection = ? AND document_id = ?", (key, document_id))
-            self._count(key, -1, -gone.rowcount)
+            passages.delete(self._db, key, document_id)
+            self._count(key, -1)
 
-    def _insert(self, key: int, sequence: int, mutation: Upsert) -> None:
+    def _insert(self, key: int, sequence: int, mutation: Upsert, splits: Mapping[int, bool]) -> None:
         document = mutation.document
         row = (key, document.id, sequence, document.title, document.text, encode(document.metadata))
         landmarks = encode_landmarks(document.landmarks)
         self._db.execute(
             "INSERT INTO documents (collection, id, version, title, text, metadata, content_hash, landmarks) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, _content_hash(mutation), landmarks),
+            (*row, _content_hash(document), landmarks),
         )
-        self._db.executemany(
-            'INSERT INTO passages (collection, document_id, ordinal, id, heading, start, "end", text, heading_path, '
-            "first_page, last_page, first_line, last_line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(key, document.id, ordinal, *_columns(each)) for ordinal, each in enumerate(mutation.passages)],
-        )
-        self._count(key, 1, len(mutation.passages))
+        for split in splits:
+            passages.insert(self._db, key, split, document.id, mutation.divisions[split])
+        self._count(key, 1)
 
-    def _count(self, key: int, documents: int, passages: int) -> None:
-        self._db.execute(
-            "UPDATE collections SET document_count = document_count + ?, passage_count = passage_count + ? "
-            "WHERE key = ?",
-            (documents, passages, key),
-        )
-
-    def _passages_of(self, key: int, document_id: str) -> tuple[Passage, ...]:
-        rows = self._db.execute(
-            f"SELECT {_PASSAGE_COLUMNS} FROM passages p JOIN documents d ON d.collection = p.collection AND "
-            "d.id = p.document_id WHERE p.collection = ? AND p.document_id = ? ORDER BY p.ordinal",
-            (key, document_id),
-        )
-        return tuple(_passage(row) for row in rows)
-
-    def _key(self, id: str) -> int:
-        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
+    def _count(self, key: int, difference: int) -> None:
+        statement = "UPDATE collections SET document_count = document_count + ? WHERE key = ?"
+        self._db.execute(statement, (difference, key))
 
     def _found(self, id: str) -> str:
         if self._db.execute("SELECT 1 FROM collections WHERE id = ?", (id,)).fetchone() is None:
@@ -222,11 +231,17 @@ class Store:
 
     def _collections(self, where: str, *values: object) -> list[Collection]:
         rows = self._db.execute(
-            "SELECT id, incarnation, create_time, last_sequence, document_count, passage_count, language "
-            f"FROM collections {where}",
+            "SELECT id, incarnation, create_time, last_sequence, document_count, (SELECT g.passage_count FROM "
+            "generations g WHERE g.collection = key AND g.number = serving_generation), language, serving_generation, "
+            f"key FROM collections {where}",
             values,
         )
-        return [Collection(row[0], row[1], datetime.fromisoformat(row[2]), *row[3:]) for row in rows]
+        return [self._collection(row) for row in rows.fetchall()]
+
+    def _collection(self, row: Sequence[Any]) -> Collection:
+        id, incarnation, created, *columns, key = row
+        known = generations.generations(self._db, key)
+        return replace(Collection(id, incarnation, datetime.fromisoformat(created), *columns), generations=known)
 
     def _one(self, statement: str, *values: object) -> Any:
         return self._db.execute(statement, values).fetchone()
@@ -236,29 +251,10 @@ def _document(row: Sequence[Any]) -> Document:
     return Document(row[0], row[1], row[2], decode(row[3]), row[4], decode_landmarks(row[5]))
 
 
-def _columns(passage: Passage) -> tuple[object, ...]:
-    """What is stored of a passage, but for what its document has."""
-    span, where = passage.span, passage.locator
-    path = json.dumps(passage.heading_path, ensure_ascii=False)
-    lines = (where.first_page, where.last_page, where.first_line, where.last_line)
-    return (passage.id, passage.heading, span.start, span.end, passage.text, path, *lines)
-
-
-def _passage(row: Sequence[Any]) -> Passage:
-    id, document_id, version, text, title, heading, start, end, metadata, path, *where = row
-    span, path = Span(start, end), tuple(json.loads(path))
-    return Passage(id, document_id, version, text, title, heading, span, decode(metadata), path, Locator(*where))
-
-
-def _content_hash(mutation: Upsert) -> bytes:
-    """Covers all that an index or a reader could see, the way the text was split included."""
-    document, digest = mutation.document, hashlib.blake2b(digest_size=20)
-    parts = [document.title, document.text, encode(document.metadata), encode_landmarks(document.landmarks)]
-    parts += [
-        f"{each.id} {each.heading} {each.span.start} {each.span.end} {each.heading_path} {each.locator}"
-        for each in mutation.passages
-    ]
-    for part in parts:
+def _content_hash(document: Document) -> bytes:
+    """Covers all that a caller wrote. How it is divided is compared passage by passage: chunkers come and go."""
+    digest = hashlib.blake2b(digest_size=20)
+    for part in (document.title, document.text, encode(document.metadata), encode_landmarks(document.landmarks)):
         data = part.encode()
         digest.update(len(data).to_bytes(8, "big") + data)
     return digest.digest()

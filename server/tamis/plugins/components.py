@@ -13,6 +13,7 @@ from tamis.config import Config, PluginConfig, allowed
 from tamis.errors import ConfigurationError
 from tamis.events import StageRole
 from tamis.plugins.discovery import ROLES, InstalledPlugin, PluginProblem, candidates, discover
+from tamis.plugins.replacements import check_replacements
 
 __all__ = ["Components", "build"]
 
@@ -22,8 +23,14 @@ _LOG = structlog.get_logger(__name__)
 class Components(Mapping[str, Component]):
     """The configured models and stages by name, every reference resolved, in the order they are opened."""
 
-    def __init__(self, components: Mapping[str, Component], plugins: Mapping[str, InstalledPlugin]) -> None:
+    def __init__(
+        self,
+        components: Mapping[str, Component],
+        plugins: Mapping[str, InstalledPlugin],
+        replacements: Mapping[str, str] | None = None,
+    ) -> None:
         self._components, self._plugins = dict(components), dict(plugins)
+        self._replacing = frozenset((replacements or {}).values())
         self._opened: list[str] = []
 
     def __getitem__(self, name: str) -> Component:
@@ -37,8 +44,9 @@ class Components(Mapping[str, Component]):
 
     @property
     def roles(self) -> dict[str, StageRole]:
-        """The stages, each with its role; models have none."""
-        return {name: ROLES[each.group] for name, each in self._plugins.items() if each.group in ROLES}
+        """The stages that pipelines are made of, each with its role; one that replaces another answers to its name."""
+        stages = {name: ROLES[each.group] for name, each in self._plugins.items() if each.group in ROLES}
+        return {name: role for name, role in stages.items() if name not in self._replacing}
 
     def used_by(self, plugin: InstalledPlugin) -> list[str]:
         """The names of the components made from a plugin."""
@@ -97,7 +105,8 @@ class _Builder:
     def build(self) -> Components:
         for name in self._tables:
             self._component(name)
-        return Components(self._built, self._plugins)
+        check_replacements(self._config, self._built, self._plugins)
+        return Components(self._built, self._plugins, self._config.replacements)
 
     def _component(self, name: str) -> Component:
         if name in self._built:

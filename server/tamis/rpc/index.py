@@ -8,12 +8,10 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
-from tamis.indexes import IndexState
-from tamis.journal import Collection
+from tamis.rpc.generations import GenerationCalls
 from tamis.service import Tamis
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import index_service_pb2_grpc
@@ -25,6 +23,7 @@ from tamis.wire.checks import (
     identifier,
     page_size,
 )
+from tamis.wire.generations import from_index_state
 from tamis.wire.passages import from_document, from_seconds, to_documents
 
 __all__ = ["IndexServicer"]
@@ -33,7 +32,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _MOST_BATCH = 1_000
 
 
-class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer(GenerationCalls, index_service_pb2_grpc.IndexServiceServicer):
     """Validates, calls the service, converts."""
 
     def __init__(self, tamis: Tamis) -> None:
@@ -111,7 +110,8 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         )
         states = await self._tamis.wait_indexed(collection, request.sequence, deadline=deadline)
         return pb.WaitIndexedResponse(
-            indexes=[_state(each) for each in states], elapsed_duration=from_seconds(time.monotonic() - started)
+            indexes=[from_index_state(each) for each in states],
+            elapsed_duration=from_seconds(time.monotonic() - started),
         )
 
     async def WriteDocuments(  # noqa: N802
@@ -132,25 +132,3 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
                 written_count=written.written_count,
                 unchanged_count=written.unchanged_count,
             )
-
-    def _collection(self, collection: Collection) -> pb.Collection:
-        create_time = Timestamp()
-        create_time.FromDatetime(collection.create_time)
-        return pb.Collection(
-            id=collection.id,
-            create_time=create_time,
-            last_sequence=collection.last_sequence,
-            document_count=collection.document_count,
-            passage_count=collection.passage_count,
-            indexes=[_state(each) for each in self._tamis.index_states(collection)],
-            language=collection.language,
-        )
-
-
-def _state(state: IndexState) -> pb.IndexState:
-    return pb.IndexState(
-        stage=state.stage,
-        applied_sequence=state.applied_sequence,
-        lag_count=state.lag_count,
-        problem=state.problem,
-    )

@@ -15,18 +15,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tamis.chunking import Chunker
 from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.errors import NotFound, Overloaded
 from tamis.filters import Operator
 from tamis.generator import AnswerDelta, ContextBuilder, Generator
-from tamis.model import Candidate, Change, Citation, FinishReason, Hit, Passage, Query, ScoreKind, Span
+from tamis.model import Candidate, Change, Citation, Document, FinishReason, Hit, Passage, Query, ScoreKind, Span
 from tamis.stage import Index, PointwiseReranker, Retriever
 
 __all__ = [
     "SECRET",
     "Behaviour",
     "FirstHits",
+    "LineChunker",
     "MemoryRetriever",
     "QuotingGenerator",
     "SpellingRetriever",
@@ -120,6 +122,32 @@ class _Misbehaving:
                 await asyncio.sleep(0.01)
         if self.settings.seconds:
             await asyncio.sleep(self.settings.seconds)
+
+
+class LineChunkerSettings(FakeSettings):
+    """`behaviour` is what happens until the gate opens: `raises` or `blocks`."""
+
+
+class LineChunker(Chunker):
+    """Makes a passage of each line."""
+
+    Settings = LineChunkerSettings
+    settings: LineChunkerSettings
+
+    def chunk(self, document: Document) -> Sequence[Passage]:
+        trace.entered.set()
+        if self.settings.behaviour == "raises" and not trace.gate.is_set():
+            raise RuntimeError(SECRET)
+        if self.settings.behaviour == "blocks":
+            trace.gate.wait(60)
+        passages, start = list[Passage](), 0
+        for line in document.text.splitlines(keepends=True) or ([""] if document.title else []):
+            text = line.rstrip("\n")
+            if text or not document.text:
+                id, span = f"{document.id}#{len(passages)}", Span(start, start + len(text.encode()))
+                passages.append(Passage(id, document.id, document.version, text, document.title, span=span))
+            start += len(line.encode())
+        return passages
 
 
 class MemoryIndex:
