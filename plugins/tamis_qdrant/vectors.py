@@ -17,12 +17,20 @@ from tamis.model import ScoreKind
 from tamis.models import Embedder, EmbedsSparse, EmbedsTokens, Float32Array, SparseVector, TextKind
 from tamis_qdrant.words import Analyzer
 
-__all__ = ["DenseVectors", "LearnedSparseVectors", "NamedVectors", "TokenVectors", "Vector", "WordVectors"]
+__all__ = ["DenseVectors", "LearnedSparseVectors", "NamedVectors", "NotFinite", "TokenVectors", "Vector", "WordVectors"]
 
 Vector: TypeAlias = Float32Array | SparseVector
 """Of one text: [dimensions], or [tokens, dimensions], or weights of terms."""
 
 _BATCH = 64  # texts between two looks at whether anybody still waits
+
+
+class NotFinite(ValueError):
+    """The embedder returned a vector that is not finite, for the text at `place`."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__("the embedder returned a vector that is not finite")
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,10 @@ class NamedVectors(ABC):
     async def encode(
         self, texts: Sequence[str], *, kind: TextKind, language: str, call: Call
     ) -> Sequence[Vector | None]:
-        """The vector of each text, finite; None for a text without any. `language` is the collection's, or empty."""
+        """The vector of each text, None for a text without any. `language` is the collection's, or empty.
+
+        Raises `NotFinite`.
+        """
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,7 @@ def _tokens(embedder: Embedder) -> EmbedsTokens:
 
 
 def _finite(vectors: list[Float32Array]) -> list[Float32Array]:
-    if not all(np.isfinite(each).all() for each in vectors):
-        raise ValueError("the embedder returned a vector that is not finite")
+    for place, each in enumerate(vectors):
+        if not np.isfinite(each).all():
+            raise NotFinite(place)
     return vectors

@@ -7,12 +7,13 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import tantivy
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unavailable, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.terms import terms
@@ -25,9 +26,11 @@ from tamis_tantivy.suggestions import suggestion
 __all__ = ["TantivyIndex", "open_schema"]
 
 T = TypeVar("T")
-_FORMAT = 3
+_FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
+_PAGE = 20_000  # ids read at a time
+_SCARCE = 128 << 20  # bytes left on a disk on which a segment may not find room
 
 
 class TantivyIndex:
@@ -54,6 +57,7 @@ class TantivyIndex:
         self._index.register_tokenizer("spaced", spaced())
         self._surface = surface()
         self._index.register_tokenizer("surface", self._surface)
+        self._memory_bytes = memory_bytes
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
@@ -63,8 +67,14 @@ class TantivyIndex:
         return await self._run(self._reading, self._checkpoint)
 
     async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        for each in await self._run(self._reading, self._ids):
-            yield each
+        searcher, start = self._index.searcher(), 0
+        while page := await self._run(self._reading, partial(self._ids, searcher, start)):
+            for each in page:
+                yield each
+            start += len(page)
+
+    async def compact(self) -> None:
+        await self._run(self._writing, self._compact)
 
     async def close(self) -> None:
         self._closed(self)
@@ -90,19 +100,34 @@ class TantivyIndex:
         return await self._run(self._reading, lambda: suggestion(text, searcher, schema, words, written, check))
 
     def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        documents = [(change.document_id, _documents(change)) for change in changes]
         writer = self._open_writer()
         try:
-            for change in changes:
-                writer.delete_documents_by_term("document_id", change.document_id)
-                for passage in change.passages:
-                    writer.add_document(_document(passage))
+            self._write(writer, documents, upto)
+        except ValueError as error:
+            if self._is_of_the_disk(error):
+                raise Unavailable("the disk does not take the index") from error
+            raise
+        self._index.reload()
+
+    def _write(
+        self, writer: tantivy.IndexWriter, documents: Sequence[tuple[str, list[tantivy.Document]]], upto: int
+    ) -> None:
+        try:
+            for document_id, passages in documents:
+                writer.delete_documents_by_term("document_id", document_id)
+                for passage in passages:
+                    writer.add_document(passage)
             writer.delete_documents_by_term("kind", _CHECKPOINT)
             writer.add_document(tantivy.Document(kind=[_CHECKPOINT], version=[upto]))
             writer.commit()
         except BaseException:
             writer.rollback()
             raise
-        self._index.reload()
+
+    def _is_of_the_disk(self, error: ValueError) -> bool:
+        """The engine has one exception for everything, and does not always say that it found no room."""
+        return "IoError" in str(error) or shutil.disk_usage(self._directory).free < _SCARCE
 
     def _checkpoint(self) -> int:
         searcher = self._index.searcher()
@@ -110,10 +135,10 @@ class TantivyIndex:
         found = searcher.search(query, 1).hits
         return int(searcher.doc(found[0][1])["version"][0]) if found else 0
 
-    def _ids(self) -> list[tuple[str, int]]:
-        searcher = self._index.searcher()
+    def _ids(self, searcher: tantivy.Searcher, start: int) -> list[tuple[str, int]]:
+        """A page of a searcher's passages. All score the same, so that their order is that of the segments."""
         query = tantivy.Query.term_query(self._index.schema, "kind", _PASSAGE)
-        hits = searcher.search(query, max(1, searcher.num_docs), count=False).hits
+        hits = searcher.search(query, _PAGE, count=False, offset=start).hits
         documents = (searcher.doc(address) for _, address in hits)
         return [(each["passage_id"][0], each["version"][0]) for each in documents]
 
@@ -140,6 +165,13 @@ class TantivyIndex:
             raise RuntimeError("the index is closed")
         return self._writer
 
+    def _compact(self) -> None:
+        """Waits for merges under way, which ends the writer, and removes what they replaced."""
+        self._close()
+        self._writer = self._index.writer(self._memory_bytes, 1)
+        self._writer.garbage_collect_files()
+        self._index.reload()
+
     def _close(self) -> None:
         """Waiting for merges releases the lock, so that the index can be opened again at once."""
         writer, self._writer = self._writer, None
@@ -162,6 +194,13 @@ def open_schema() -> tantivy.Schema:
     builder.add_text_field("bigrams", tokenizer_name="spaced")
     builder.add_text_field("surface", tokenizer_name="surface", index_option="basic")
     return builder.build()
+
+
+def _documents(change: Change) -> list[tantivy.Document]:
+    try:
+        return [_document(passage) for passage in change.passages]
+    except ValueError as error:
+        raise Unusable(change.document_id, "holds a text or a value that the word index cannot keep") from error
 
 
 def _document(passage: Passage) -> tantivy.Document:

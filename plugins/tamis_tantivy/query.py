@@ -10,7 +10,7 @@ from dataclasses import replace
 import tantivy
 
 from tamis.filters import Filter
-from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset
+from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, superset
 from tamis_tantivy.analysis import pairs
 from tamis_tantivy.asked import MOST_QUERY_TERMS, Asked, Phrase
 
@@ -109,8 +109,8 @@ def _beginning(character: str, schema: tantivy.Schema) -> tantivy.Query:
 
 def _condition(condition: TermCondition, schema: tantivy.Schema) -> tantivy.Query:
     match condition:
-        case HasTerm(term):
-            return tantivy.Query.term_query(schema, "terms", term, "basic")
+        case HasAny(terms):
+            return tantivy.Query.term_set_query(schema, "terms", list(terms))
         case AllOf(operands):
             musts = [(tantivy.Occur.Must, _condition(each, schema)) for each in operands]
             return tantivy.Query.boolean_query(musts) if musts else tantivy.Query.all_query()

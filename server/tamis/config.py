@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tamis.errors import ConfigurationError
 from tamis.fusion import FusionSettings
@@ -21,6 +30,7 @@ __all__ = [
     "PRESETS",
     "Config",
     "IngestConfig",
+    "JournalConfig",
     "PipelineConfig",
     "PluginConfig",
     "ServerConfig",
@@ -68,15 +78,46 @@ class IngestConfig(_Section):
     chunker: str = ""
 
 
+class JournalConfig(_Section):
+    """The table `[journal]`: a PostgreSQL database that servers share. Without `url`, SQLite in the data directory.
+
+    `lease_seconds` is how long the others wait for a server that is gone before one of them writes shared indexes.
+    """
+
+    url: SecretStr | None = None
+    password_file: Path | None = None
+    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = "tamis"
+    lease_seconds: Annotated[float, Field(ge=1, le=300)] = 15.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("is postgresql://USER@HOST/DATABASE")
+        return value
+
+    @field_validator("namespace")
+    @classmethod
+    def _is_not_the_systems(cls, value: str) -> str:
+        if value.startswith("pg_"):
+            raise ValueError("must not begin with pg_, as PostgreSQL's own schemas do")
+        return value
+
+
 class PluginConfig(BaseModel):
     """A table `[models.NAME]` or `[stages.NAME]`: which plugin, and its settings, checked by the plugin itself.
 
+    `stored` keeps the passage vectors of an embedder on the disk, `stored_bytes` of them at the most.
+
     `replaces` names the stage that this one answers for, from the next generation of each collection on.
+    `stored` keeps the passage vectors of an embedder on the disk, the latest `stored_bytes` of them.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     plugin: str
+    stored: bool = False
+    stored_bytes: Annotated[int, Field(ge=1 << 20)] | None = None
     replaces: str = ""
 
     @property
@@ -99,6 +140,7 @@ class Config(_Section):
 
     server: ServerConfig = ServerConfig()
     ingest: IngestConfig = IngestConfig()
+    journal: JournalConfig = JournalConfig()
     models: dict[str, PluginConfig] = {}
     stages: dict[str, PluginConfig] = {}
     pipelines: dict[str, PipelineConfig] = {}

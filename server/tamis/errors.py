@@ -13,6 +13,7 @@
     ├── Superseded              ABORTED               another server writes this index by now
     ├── FailedPrecondition      FAILED_PRECONDITION   something else has to be done, or to end, first
     ├── Unusable                INVALID_ARGUMENT      a document that an index can never take
+    ├── JournalDamaged          DATA_LOSS             a page of the journal holds something else
     └── ConfigurationError      FAILED_PRECONDITION   only at start, with file, line and column
 
 Anything else that escapes is a bug: it is logged with its traceback and told to the client as INTERNAL
@@ -36,6 +37,7 @@ __all__ = [
     "FieldViolation",
     "InvalidExpression",
     "InvalidRequest",
+    "JournalDamaged",
     "MalformedMessage",
     "NotFound",
     "Overloaded",
@@ -58,6 +60,7 @@ class Code(Enum):
     ABORTED = 10
     INTERNAL = 13
     UNAVAILABLE = 14
+    DATA_LOSS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,13 @@ class Unusable(TamisError):
     def __init__(self, document_id: str, message: str) -> None:
         super().__init__(message, metadata={"document_id": document_id})
         self.document_id = document_id
+
+
+class JournalDamaged(TamisError):
+    """The journal's file is not what was written to it. Only a backup helps."""
+
+    code = Code.DATA_LOSS
+    reason = "JOURNAL_DAMAGED"
 
 
 class ConfigurationError(TamisError):

@@ -92,7 +92,7 @@ class Generations:
         """A search that sees only the generation that serves at this moment; that is not removed before the context
         ends, or half a minute later. Raises `NotFound`."""
         known = await self._journal.collection(search.query.collection)
-        if not self._indexes.has(known.id, known.serving_generation):
+        if not self._indexes.has(known, known.serving_generation):
             await self.refresh(known.id)
             known = await self._journal.collection(known.id)
         generation = known.generation(known.serving_generation)
@@ -182,7 +182,7 @@ class Generations:
     def _state(self, collection: Collection, generation: Generation, serving: Sequence[IndexState]) -> GenerationState:
         states = self._indexes.states(collection, generation.number)
         goal = max((each.applied_sequence for each in serving), default=0)
-        is_open = self._indexes.has(collection.id, generation.number)
+        is_open = self._indexes.has(collection, generation.number)
         is_ready = is_open and generation.is_divided and all(_is_up_to(goal, each) for each in states)
         divided = collection.document_count
         if not generation.is_divided:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import structlog
 
 from tamis.component import Component
 from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
-from tamis.journal import Collection, Follower, Generation, Journal
+from tamis.journal import Collection, Follower, FollowerStatus, Generation, Journal, SharedFollower, Tenures
+from tamis.journal.leases import Place
 from tamis.recipes import Recipes
-from tamis.stage import HasIndex, Index
+from tamis.stage import HasIndex, Index, SharedIndex
 
 __all__ = ["CANNOT_BE_OPENED", "IndexState", "Indexes"]
 
@@ -33,6 +34,7 @@ class IndexState:
     applied_sequence: int
     lag_count: int
     problem: str
+    dead_letter_count: int = 0
 
 
 @dataclass(slots=True)
@@ -58,9 +60,11 @@ class Indexes:
     by a number: a collection that is created again never meets the files of the one before it.
     """
 
-    def __init__(self, journal: Journal, recipes: Recipes, directory: Path) -> None:
-        self._journal, self._recipes, self._directory = journal, recipes, directory
+    def __init__(self, journal: Journal, recipes: Recipes, directory: Path, tenures: Tenures) -> None:
+        """`tenures` is for indexes that several servers see; it is closed with the last of them."""
+        self._journal, self._recipes, self._directory, self._tenures = journal, recipes, directory, tenures
         self._sets: dict[str, dict[int, _IndexSet]] = {}
+        self._incarnations: dict[str, str] = {}
 
     async def open(self, collections: list[Collection]) -> None:
         """Opens the indexes of all collections and removes files that belong to none.
@@ -84,6 +88,8 @@ class Indexes:
         Raises `ConfigurationError` when the one that serves, or the one called `must`, cannot be opened; then none of
         its indexes stays open.
         """
+        if self._incarnations.get(collection.id) != collection.incarnation:
+            await self.forget(collection.id)
         known = {each.number for each in collection.generations}
         for number in self._sets.get(collection.id, {}).keys() - known:
             await self._drop_set(self._sets[collection.id].pop(number))
@@ -101,7 +107,26 @@ class Indexes:
         """Stops following a collection and removes its indexes."""
         for each in self._sets.pop(collection.id, {}).values():
             await self._drop_set(each)
+        self._incarnations.pop(collection.id, None)
         shutil.rmtree(self._directory / collection.incarnation, ignore_errors=True)
+
+    async def forget(self, collection: str) -> None:
+        """Stops following a collection that another server has removed, and removes what is kept of it here.
+
+        What is kept on another machine goes with the server that removed the collection.
+        """
+        for each in self._sets.pop(collection, {}).values():
+            outcomes = await asyncio.gather(
+                *(_let_go(index, each.followers.get(stage)) for stage, index in each.indexes.items()),
+                return_exceptions=True,
+            )
+            _told(outcomes, "index could not be removed; the next start removes it")
+        if (incarnation := self._incarnations.pop(collection, "")) != "":
+            shutil.rmtree(self._directory / incarnation, ignore_errors=True)
+
+    def incarnations(self) -> dict[str, str]:
+        """The collections whose indexes are open here, each with its incarnation."""
+        return dict(self._incarnations)
 
     async def remove_generation(self, collection: Collection, generation: Generation) -> bool:
         """Removes the indexes of a dropped generation. False when that cannot be done now.
@@ -113,7 +138,7 @@ class Indexes:
             opened = _IndexSet(generation)
             for stage, component in self._recipes.indexed(generation.recipe).items():
                 with suppress(ConfigurationError):  # made with other settings, so it is not for this one to remove
-                    if (index := await self._opened(collection, generation, stage, component)) is not None:
+                    if (index := await self._open(collection, generation, stage, component)) is not None:
                         opened.indexes[stage] = index
         is_gone = await self._drop_set(opened)
         self._remove_files(collection, generation.number)
@@ -126,9 +151,10 @@ class Indexes:
             raise NotFound("collection", collection)
         await asyncio.gather(*(each.wait(sequence) for each in opened.followers.values()))
 
-    def has(self, collection: str, generation: int) -> bool:
+    def has(self, collection: Collection, generation: int) -> bool:
         """Whether a generation's indexes are open here."""
-        return generation in self._sets.get(collection, {})
+        is_same = self._incarnations.get(collection.id) == collection.incarnation
+        return is_same and generation in self._sets.get(collection.id, {})
 
     def report(self, collection: str, generation: int, problem: str) -> None:
         """Notes why a generation's indexes cannot be followed yet; an empty word takes that back."""
@@ -144,20 +170,27 @@ class Indexes:
         states = [IndexState(stage, 0, last, CANNOT_BE_OPENED) for stage in opened.closed]
         for stage in opened.indexes:
             follower = opened.followers.get(stage)
-            applied = follower.status.applied_sequence if follower else 0
-            problem = follower.status.problem if follower else opened.problem
-            states.append(IndexState(stage, applied, max(0, last - applied), problem))
+            status = follower.status if follower else FollowerStatus(problem=opened.problem)
+            lag = max(0, last - status.applied_sequence)
+            states.append(IndexState(stage, status.applied_sequence, lag, status.problem, status.dead_letter_count))
         return sorted(states, key=lambda each: each.stage)
+
+    def followers(self, collection: str) -> list[Follower]:
+        """Those of every generation of a collection, by generation and stage."""
+        sets = sorted(self._sets.get(collection, {}).items())
+        return [follower for _, opened in sets for _, follower in sorted(opened.followers.items())]
 
     async def close(self) -> None:
         """Stops all followers and closes all indexes."""
         opened = [each for sets in self._sets.values() for each in sets.values()]
         self._sets.clear()
+        self._incarnations.clear()
         closing = [
             *(each.close() for one in opened for each in one.followers.values()),
             *(each.close() for one in opened for each in one.indexes.values() if not one.followers),
         ]
         _told(await asyncio.gather(*closing, return_exceptions=True), "index failed to close")
+        await self._tenures.close()
 
     async def _add(self, collection: Collection, generation: Generation, *, must: bool) -> None:
         """Opens the indexes of one generation, or with `must` none of them, and follows the journal for them."""
@@ -178,15 +211,21 @@ class Indexes:
             await asyncio.gather(*(index.close() for index in added.indexes.values()), return_exceptions=True)
             raise
         self._sets.setdefault(collection.id, {})[generation.number] = added
+        self._incarnations[collection.id] = collection.incarnation
         if generation.is_divided:
             self._follow(collection, added)
 
     def _follow(self, collection: Collection, opened: _IndexSet) -> None:
-        number, split = opened.generation.number, opened.generation.split
         opened.followers = {
-            stage: Follower(self._journal, collection.id, number, stage, index, split)
+            stage: self._follower(collection, opened.generation, stage, index)
             for stage, index in opened.indexes.items()
         }
+
+    def _follower(self, collection: Collection, generation: Generation, stage: str, index: Index) -> Follower:
+        what = (self._journal, collection.id, generation.number, stage, index, generation.split)
+        if isinstance(index, SharedIndex):
+            return SharedFollower(*what, incarnation=collection.incarnation, tenures=self._tenures)
+        return Follower(*what, incarnation=collection.incarnation)
 
     async def _drop_set(self, opened: _IndexSet) -> bool:
         dropping = [each.drop() for each in (opened.followers or opened.indexes).values()]
@@ -196,7 +235,32 @@ class Indexes:
     async def _open(
         self, collection: Collection, generation: Generation, stage: str, component: Component
     ) -> Index | None:
-        """An index that knows more than the journal, as after a restored backup, is made anew."""
+        """An index whose files cannot be read is put aside and made anew: the journal fills it again."""
+        directory = self._folder(collection, generation.number) / stage
+        try:
+            return await self._in_step(collection, generation, stage, component)
+        except TamisError:
+            raise
+        except Exception as error:
+            where = {"collection": collection.id, "stage": stage, "folder": str(directory)}
+            _LOG.warning("index cannot be read; building it again beside it", reason=type(error).__name__, **where)
+        try:
+            with _aside(directory):
+                return await self._in_step(collection, generation, stage, component)
+        except TamisError:
+            raise
+        except Exception as error:
+            message = (
+                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened, nor can a new one "
+                f"({type(error).__name__})"
+            )
+            raise ConfigurationError(message, path=str(directory)) from error
+
+    async def _in_step(
+        self, collection: Collection, generation: Generation, stage: str, component: Component
+    ) -> Index | None:
+        """An index that knows more than the journal, as after a restored backup, is made anew; so is one that may have
+        missed changes that are compacted away."""
         index = await self._opened(collection, generation, stage, component)
         if index is None:
             return None
@@ -204,11 +268,30 @@ class Indexes:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
             return index  # on a server that is away; the follower goes on asking, and tells the problem
-        if reached <= collection.last_sequence:
+        except BaseException:
+            await index.close()
+            raise
+        if reached > collection.last_sequence:
+            reason = "index is ahead of the journal; building it again"
+        elif 0 < reached < collection.compacted_upto:
+            reason = "index is behind what the journal was compacted to; building it again"
+        else:
             return index
-        _LOG.warning("index is ahead of the journal; building it again", collection=collection.id, stage=stage)
+        place = (collection.id, generation.number, stage)
+        if not await self._may_rebuild(place, reached, is_shared=isinstance(index, SharedIndex)):
+            return index
+        _LOG.warning(reason, collection=collection.id, stage=stage)
         await index.drop()
         return await self._opened(collection, generation, stage, component)
+
+    async def _may_rebuild(self, place: Place, reached: int, *, is_shared: bool) -> bool:
+        """An index that other servers see may have got further since the collection was read, and is theirs while one
+        of them writes it."""
+        try:
+            last = (await self._journal.collection(place[0])).last_sequence
+        except NotFound:
+            return False
+        return reached > last and (not is_shared or await self._tenures.begin(place) is not None)
 
     async def _opened(
         self, collection: Collection, generation: Generation, stage: str, component: Component
@@ -223,12 +306,6 @@ class Indexes:
             )
         except ConfigurationError as error:
             message = f"[stages.{stage}] index of collection {collection.id!r}: {error.message}"
-            raise ConfigurationError(message, path=str(directory)) from error
-        except Exception as error:
-            message = (
-                f"[stages.{stage}] index of collection {collection.id!r} cannot be opened ({type(error).__name__}); "
-                "remove this folder and it is built again from the journal"
-            )
             raise ConfigurationError(message, path=str(directory)) from error
 
     def _folder(self, collection: Collection, generation: int) -> Path:
@@ -251,6 +328,11 @@ class Indexes:
             self._remove_files(collection, number)
 
 
+async def _let_go(index: Index, follower: Follower | None) -> None:
+    owner = follower or index
+    await (owner.close() if isinstance(index, SharedIndex) else owner.drop())
+
+
 def _told(outcomes: Iterable[object], event: str) -> bool:
     """Whether all went well; what did not is logged."""
     failures = [each for each in outcomes if isinstance(each, Exception)]
@@ -260,3 +342,22 @@ def _told(outcomes: Iterable[object], event: str) -> bool:
         else:
             _LOG.error(event, exc_info=each)
     return not failures
+
+
+@contextmanager
+def _aside(directory: Path) -> Iterator[None]:
+    """Renames a folder while another takes its place, for good if that one can be opened, and else back again.
+
+    Only where that one can is it the files' fault, and not that of a full disk or of too few file handles.
+    """
+    damaged = directory.with_name(f"{directory.name}.damaged")
+    shutil.rmtree(damaged, ignore_errors=True)
+    if directory.exists():
+        directory.rename(damaged)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        if damaged.exists():
+            damaged.rename(directory)
+        raise

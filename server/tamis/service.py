@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 
 import structlog
 
+from tamis.catalog_watch import CatalogWatch
+from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
 from tamis.events import Event
+from tamis.filters import Filter
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
-from tamis.journal import Collection, Delete, Journal, Written
+from tamis.journal import Collection, DeadLetter, Delete, Journal, Patch, PostgresAddress, Tenures, Written, naming
 from tamis.languages import known_language
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
@@ -28,6 +31,7 @@ from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
+from tamis.verification import Comparison, Verification
 
 __all__ = ["Tamis"]
 
@@ -49,30 +53,35 @@ class Tamis:
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()
+        self._caring = asyncio.Lock()  # what is compacted away cannot tell a comparison whose a passage was
         self._changes: set[asyncio.Task[Any]] = set()
         self._journal: Journal
         self._indexes: Indexes
         self._generations: Generations
+        self._watch: CatalogWatch | None = None
         self._orchestrator: Orchestrator
 
     async def open(self) -> None:
         """Opens journal, stages and indexes; on return requests can be served. Raises `ConfigurationError`."""
         directory = self.config.server.data_directory
         try:
-            self._journal = await Journal.open(directory / "journal.sqlite")
+            self._journal = await _journal(self.config)
         except OSError as error:
             raise ConfigurationError(f"data_directory cannot be used: {error.strerror}", path=str(directory)) from error
-        self._indexes = Indexes(self._journal, self._recipes, directory / "indexes")
+        tenures = Tenures(self._journal, self.config.journal.lease_seconds)
+        self._indexes = Indexes(self._journal, self._recipes, directory / "indexes", tenures)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
         self._orchestrator = Orchestrator(self._loop, self._journal.passages, prices=self.config.prices)
         self._loop.start()
         try:
             await self._loop.run(self.components.open)
             await self._journal.adopt_generations(self._recipes.current)
-            collections = await self._all_collections()
+            collections = await self._journal.all_collections()
             self._recipes.check(collections)
             await self._loop.run(lambda: self._indexes.open(collections))
             self._generations.start(collections)
+            if self._journal.is_shared:
+                self._watch = CatalogWatch(self._journal, self._indexes, self._generations, self._loop, self._changing)
         except BaseException:
             await self.close()
             raise
@@ -82,6 +91,8 @@ class Tamis:
 
         Stages and indexes are left to their crash recovery when a plugin blocks their loop for good.
         """
+        if self._watch is not None:
+            await self._watch.close()
         await self._generations.close()
         alive = await self._loop.answers(within=_PATIENCE)
         if alive:
@@ -119,14 +130,39 @@ class Tamis:
         """How far each index of a collection has got."""
         return self._indexes.states(collection)
 
-    async def write(self, collection: str, documents: Sequence[Document]) -> Written:
-        """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`."""
-        write = lambda mutations: self._journal.write(collection, mutations)  # noqa: E731
+    async def write(self, collection: str, documents: Sequence[Document], request_id: str = "") -> Written:
+        """Writes all or none; on return they are durable. Raises `NotFound`, `Overloaded`, `Unavailable`.
+
+        Here and below, what has been done under `request_id` within a day is answered again and changes nothing;
+        `AlreadyExists` is raised for an id that another request had.
+        """
+        request = await asyncio.to_thread(naming.writing, request_id, documents)
+        write = lambda mutations: self._journal.write(collection, mutations, request)  # noqa: E731
         return await self._generations.write(collection, documents, write)
 
-    async def delete_documents(self, collection: str, document_ids: Sequence[str]) -> Written:
+    async def delete_documents(self, collection: str, document_ids: Sequence[str], request_id: str = "") -> Written:
         """Deletes all or none; what is not there counts as unchanged."""
-        return await self._journal.write(collection, [Delete(each) for each in document_ids])
+        deletes = [Delete(each) for each in document_ids]
+        return await self._journal.write(collection, deletes, naming.deletion(request_id, document_ids))
+
+    async def delete_matching(self, collection: str, filter: Filter, request_id: str = "") -> Written:
+        """Deletes every document that satisfies the filter as it is committed, or none."""
+        request = naming.deletion_by_filter(request_id, filter)
+        return await self._journal.delete_matching(collection, filter, request)
+
+    async def patch_metadata(self, collection: str, patches: Sequence[Patch], request_id: str = "") -> Written:
+        """Changes all or none. Raises `NotFound` for a document that is not there, `InvalidRequest` for too much."""
+        return await self._journal.write(collection, patches, naming.patching(request_id, patches))
+
+    async def dead_letters(
+        self, collection: str, *, limit: int, after: tuple[str, str, int] | None = None
+    ) -> list[DeadLetter]:
+        """At most `limit` documents that an index could not take, by stage, id and generation, those beyond `after`."""
+        return await self._journal.dead_letters(collection, limit=limit, after=after)
+
+    async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
+        """Has every index see these documents again, of those in the dead letters; all of them if none are given."""
+        return await self._journal.retry_dead_letters(collection, document_ids)
 
     async def document(self, collection: str, document_id: str) -> Document:
         """Raises `NotFound`."""
@@ -156,6 +192,20 @@ class Tamis:
         """Removes a generation. Raises `NotFound`, `FailedPrecondition`."""
         await self._change(self._generations.drop(collection, generation))
 
+    async def compact(self, collection: str) -> Compacted:
+        """Gives back the space of what has been superseded. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        async with self._caring:
+            return await self._loop.run(lambda: compact(self._journal, self._indexes, known))
+
+    async def verify(self, collection: str, *, repair: bool) -> AsyncGenerator[Comparison, None]:
+        """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
+        work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
+        async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
+            async for each in comparisons:
+                yield each
+
     async def wait_indexed(self, collection: str, sequence: int, *, deadline: Deadline) -> list[IndexState]:
         """Returns once every index has applied `sequence`; 0 stands for the last one now.
 
@@ -164,6 +214,8 @@ class Tamis:
         known = await self._journal.collection(collection)
         if sequence > known.last_sequence:
             raise InvalidRequest.of("sequence", f"not written yet; the last one is {known.last_sequence}")
+        if not self._indexes.has(known, known.serving_generation):  # made by another server, just now
+            await self._generations.refresh(collection)
         until = sequence or known.last_sequence
         try:
             async with asyncio.timeout(deadline.remaining):
@@ -241,8 +293,10 @@ class Tamis:
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
 
-    async def _all_collections(self) -> list[Collection]:
-        found: list[Collection] = []
-        while page := await self._journal.collections(limit=1_000, after=found[-1].id if found else ""):
-            found.extend(page)
-        return found
+
+async def _journal(config: Config) -> Journal:
+    directory, settings = config.server.data_directory, config.journal
+    if settings.url is None:
+        return await Journal.open(directory / "journal.sqlite")
+    address = PostgresAddress(settings.url.get_secret_value(), settings.namespace, settings.password_file)
+    return await Journal.open(address, lock=directory / "journal.lock")

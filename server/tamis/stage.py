@@ -15,6 +15,7 @@ from tamis.context import Call
 from tamis.model import Candidate, Change, Passage, Query
 
 __all__ = [
+    "Compacts",
     "HasIndex",
     "Index",
     "ListwiseReranker",
@@ -204,6 +205,15 @@ class SharedIndex(Protocol):
         passages, nor its deletions, nor its checkpoint. Raises `Superseded` when a later epoch has begun; so does
         `apply` as soon as it sees one. Raises `Unavailable` when the index is away.
         """
+        ...
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """An `Index` that can give back the space of what it replaced or removed."""
+
+    async def compact(self) -> None:
+        """Returns once that is done; nothing is applied meanwhile, searches go on. Changes nothing that is found."""
         ...
 
 

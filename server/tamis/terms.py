@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from hashlib import blake2b
 from typing import TypeAlias, Union
 
 from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, Scalar
 from tamis.model import Value
+from tamis.ranges import TRIE, Node, instant
 
-__all__ = ["AllOf", "AnyOf", "HasTerm", "NoneOf", "TermCondition", "superset", "terms"]
+__all__ = ["AllOf", "AnyOf", "HasAny", "NoneOf", "TermCondition", "holds", "superset", "terms"]
 
 
 @dataclass(frozen=True, slots=True)
-class HasTerm:
-    """The document has the term."""
+class HasAny:
+    """The document has one of the terms at least; false when there are none."""
 
-    term: str
+    terms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,17 @@ class NoneOf:
     operand: TermCondition
 
 
-TermCondition: TypeAlias = Union[HasTerm, AllOf, AnyOf, NoneOf]
+TermCondition: TypeAlias = Union[HasAny, AllOf, AnyOf, NoneOf]
 
-_NOTHING = AnyOf(())
+_MARKS = {"number": "#", "time": "@", "string": "$"}
+_LEVEL_ZERO = ord("a")
 
 
 def terms(metadata: Mapping[str, Value]) -> frozenset[str]:
-    """The terms of a document: one for each path that exists, each value at a path, each type at a path.
+    """The terms of a document: one for each path that exists and each value at a path, and ten or eleven for the place
+    of a value in the order of its type.
 
-    Each is 32 hexadecimal digits, whatever the length of the value.
+    Each is 13 to 24 ASCII characters, whatever the length of the value.
     """
     return frozenset(_terms(metadata, ()))
 
@@ -59,9 +63,23 @@ def terms(metadata: Mapping[str, Value]) -> frozenset[str]:
 def superset(filter: Filter) -> TermCondition:
     """A condition that holds for every document whose metadata satisfies `filter`.
 
-    It is exact for = != in exists and their combinations; an ordering becomes "has a value of that type there".
+    It is exact for = != in exists, for orderings by values that are exact in `tamis.ranges.TRIE`, and for all their
+    combinations. Other orderings add what is nearest to the end of the range.
     """
     return _bound(filter, True)
+
+
+def holds(condition: TermCondition, terms: Set[str]) -> bool:
+    """Whether a document with these terms fulfils the condition: what an index has to answer."""
+    match condition:
+        case HasAny(wanted):
+            return any(term in terms for term in wanted)
+        case AllOf(operands):
+            return all(holds(each, terms) for each in operands)
+        case AnyOf(operands):
+            return any(holds(each, terms) for each in operands)
+        case NoneOf(operand):
+            return not holds(operand, terms)
 
 
 def _bound(filter: Filter, upper: bool) -> TermCondition:
@@ -74,21 +92,31 @@ def _bound(filter: Filter, upper: bool) -> TermCondition:
         case Not(operand):
             return NoneOf(_bound(operand, not upper))
         case Exists(path):
-            return HasTerm(_term("exists", path))
+            return HasAny((_Path(path).exists,))
         case In(path, values):
-            return AnyOf(tuple(HasTerm(_value_term(path, value)) for value in values))
+            return HasAny(tuple({_Path(path).equals(value): None for value in values}))
         case Compare(path, Operator.EQUAL, value):
-            return HasTerm(_value_term(path, value))
+            return HasAny((_Path(path).equals(value),))
         case Compare(path, Operator.NOT_EQUAL, value):
-            return NoneOf(HasTerm(_value_term(path, value)))
-        case Compare(path, _, value):
-            kind, _ = _canonical(value)
-            return HasTerm(_term("type", path, kind)) if upper and kind not in ("null", "bool") else _NOTHING
+            return NoneOf(HasAny((_Path(path).equals(value),)))
+        case Compare(path, operator, value):
+            return HasAny(tuple(_range(_Path(path), operator, value, upper)))
+
+
+def _range(path: _Path, operator: Operator, value: Scalar, upper: bool) -> Iterator[str]:
+    if value is None or isinstance(value, bool):
+        return
+    is_less = operator in (Operator.LESS, Operator.LESS_OR_EQUAL)
+    nodes = TRIE.less(value, outer=upper) if is_less else TRIE.greater(value, outer=upper)
+    yield from path.nodes(_kind(value), nodes)
+    if operator in (Operator.LESS_OR_EQUAL, Operator.GREATER_OR_EQUAL):
+        yield path.equals(value)
 
 
 def _terms(value: Value, path: tuple[str, ...]) -> Iterator[str]:
+    here = _Path(path)
     if path:
-        yield _term("exists", path)
+        yield here.exists
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield from _terms(each, (*path, key))
@@ -96,30 +124,56 @@ def _terms(value: Value, path: tuple[str, ...]) -> Iterator[str]:
         for each in value:
             yield from _terms(each, path)
     else:
-        yield _value_term(path, value)
-        yield _term("type", path, _canonical(value)[0])
+        yield here.equals(value)
+        if value is not None and not isinstance(value, bool):
+            yield from here.nodes(_kind(value), TRIE.nodes(value))
 
 
-def _value_term(path: Sequence[str], value: Scalar) -> str:
-    return _term("value", path, *_canonical(value))
+class _Path:
+    """Terms about one path. They are digests and numbers, in which nothing can be mistaken for syntax.
+
+    No term about nodes can be one about a value: its mark is no digit of base 64. Its beginning is that of the others
+    about the path, which compresses well.
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        # As JSON, a path has an end, so nothing that follows can be taken for a part of it.
+        self._hash = blake2b(json.dumps(path).encode(), digest_size=12)
+        self._start = _base64(self._hash)[:12]
+
+    @property
+    def exists(self) -> str:
+        return f"{self._start}?"
+
+    def equals(self, value: Scalar) -> str:
+        digest = self._hash.copy()
+        digest.update(f"{_kind(value)}:{_text(value)}".encode(errors="surrogatepass"))
+        return _base64(digest)
+
+    def nodes(self, kind: str, nodes: Iterable[Node]) -> Iterator[str]:
+        start = self._start + _MARKS[kind]
+        return (f"{start}{chr(_LEVEL_ZERO + level)}{prefix:x}" for level, prefix in nodes)
 
 
-def _term(*parts: object) -> str:
-    """A digest: terms have a fixed length, and no value can be mistaken for syntax."""
-    text = json.dumps(parts, ensure_ascii=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _base64(digest: blake2b) -> str:
+    return b64encode(digest.digest()).decode()
 
 
-def _canonical(value: Scalar) -> tuple[str, str]:
-    """Type and text, equal exactly for values that the reference holds equal: 1 and 1.0, but not 1 and true."""
+def _kind(value: Scalar) -> str:
+    """The type in which values are comparable."""
     if value is None:
-        return "null", ""
+        return "null"
     if isinstance(value, bool):
-        return "bool", str(value)
-    if isinstance(value, int):
-        return "number", str(value)
-    if isinstance(value, float):
-        return "number", str(int(value)) if value.is_integer() else value.hex()
+        return "bool"
     if isinstance(value, datetime):
-        return "time", value.astimezone(UTC).isoformat()
-    return "string", value
+        return "time"
+    return "string" if isinstance(value, str) else "number"
+
+
+def _text(value: Scalar) -> str:
+    """Within a type, equal exactly for values that the reference holds equal, as 1 and 1.0."""
+    if isinstance(value, datetime):
+        return str(instant(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else value.hex()
+    return str(value)

@@ -76,3 +76,13 @@ async def test_the_plugin_in_the_documentation_reranks() -> None:
     passages = [Passage(str(size), str(size), 1, "x" * size) for size in (1, 3, 2)]
     orders = [each.order async for each in reranker.rerank(Query("q"), passages, top_n=3, call=Call())]
     assert orders[-1] == (1, 2, 0)
+
+
+def test_every_test_that_the_promises_name_exists() -> None:
+    tests = [*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
+    known = {
+        name for test in tests for name in re.findall(r"^(?:async )?def (test_\w+)", test.read_text(), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/durability.md").read_text()))
+    assert len(named) > 20
+    assert named <= known

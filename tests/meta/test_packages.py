@@ -59,6 +59,7 @@ ENGINES = (
     "voyageai",
     "httpx",
     "yaml",
+    "psycopg",
 )
 _SCRIPTS = {"tamis_qdrant.embedded.worker"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -29,6 +30,15 @@ def _nested(depth: int) -> filter_pb2.Filter:
     for _ in range(depth):
         found = filter_pb2.Filter(**{"not": found})
     return found
+
+
+def _in(count: int) -> filter_pb2.Filter:
+    membership = filter_pb2.Membership(field="f", values=[Value(int_value=1)] * count)
+    return filter_pb2.Filter(membership=membership)
+
+
+def _any(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
+    return filter_pb2.Filter(**{"or": filter_pb2.FilterList(filters=filters)})
 
 
 SEARCHES: list[tuple[dict[str, Any], grpc.StatusCode, str]] = [
@@ -95,11 +105,14 @@ SEARCHES: list[tuple[dict[str, Any], grpc.StatusCode, str]] = [
         INVALID,
         "filter.and.filters[1].comparison.value",
     ),
+    ({"filter": _any([_compare(int_value=1)] * 1_000)}, INVALID, "filter"),
     (
-        {"filter": filter_pb2.Filter(**{"or": filter_pb2.FilterList(filters=[_compare(int_value=1)] * 1_000)})},
+        {"boosts": [pb.Boost(weight=1, condition=_any([_compare(int_value=1)] * 1_000))]},
         INVALID,
-        "filter",
+        "boosts[0].condition",
     ),
+    ({"filter": _in(10_001)}, INVALID, "filter.membership.values"),
+    ({"filter": _any([_in(4_000)] * 3)}, INVALID, "filter.or.filters[2].membership.values"),
 ]
 
 RANK_ONLY = '[pipelines.rank-only]\nexpression = "rank"\n'

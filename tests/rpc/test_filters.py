@@ -112,7 +112,7 @@ async def test_metadata_comes_back_as_it_was_written(servers: Servers) -> None:
 
 @pytest.mark.parametrize("pipeline", ["bm25", "dense"])
 async def test_a_filter_that_leaves_one_in_many_still_finds_it(servers: Servers, pipeline: str) -> None:
-    """An ordering is pushed down as a superset, so the server has to ask for more until enough are left."""
+    """Those that it finds are not only among the first that have a number."""
     async with servers.start(STAGES) as client:
         await client.create()
         for start in range(0, 1_000, 500):
@@ -141,3 +141,73 @@ async def test_an_operator_that_a_retriever_does_not_know_is_refused(servers: Se
             await client.found("sauce", "", _not(pb.Filter(existence=pb.Existence(field="n"))))
         assert caught.value.violations == {"filter": "the retriever 'plain' cannot evaluate: exists, not"}
         assert await client.found("sauce") == {"sieve", "pan", "spoon"}
+
+
+TEXTS = (
+    *("AND", "a OR b", "terms:*", "+kind:passage", "[* TO *]", "/.*/", '"', "\\", "a:b^2~", "*", "?", "NOT x", "-"),
+    *('{"must_not":[]}', '{"key":"t","match":{"any":[]}}', "'; DROP TABLE passages; --", "' OR '1'='1", "%", "_"),
+    *("nul\0", "\0", "\r\n\t\x1b[0m", "\ufeff\u202e", "𝄞" * 3, "x" * 20_000),
+)
+NAMES = (
+    *("a[].b", 'a."b"', "a[0]", "a[]", "t", "p", "d", "v", "terms", "kind", "checkpoint", "a.b.c", "a\\.b", "$or"),
+    *('{"a":1}', "f:x OR f", "x' OR '1'='1", "*", " ", "nul\0", "\n", "\\", ".", "..", "é", "e\u0301", "k" * 20_000),
+)
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", "\\\\").replace(".", "\\.")
+
+
+async def test_no_value_is_taken_for_anything_but_a_value(servers: Servers) -> None:
+    async with servers.start(STAGES) as client:
+        await client.create()
+        documents = {f"d{number}": each for number, each in enumerate(TEXTS)}
+        await client.write(
+            [
+                passage_pb2.Document(id=key, text="sauce", metadata={"f": Value(string_value=each)})
+                for key, each in documents.items()
+            ]
+        )
+        await client.wait()
+        for key, each in documents.items():
+            value = Value(string_value=each)
+            less = {other for other, text in documents.items() if text < each}
+            for pipeline in ("bm25", "dense"):
+                assert await client.found("sauce", pipeline, _where("f", "EQUAL", value)) == {key}
+                assert await client.found("sauce", pipeline, _where("f", "LESS", value)) == less
+                assert await client.found("sauce", pipeline, _not(_where("f", "NOT_EQUAL", value))) == {key}
+                assert await client.found("sauce", pipeline, _where(_escaped(each), "EQUAL", value)) == set()
+
+
+async def test_no_name_is_taken_for_anything_but_a_name(servers: Servers) -> None:
+    async with servers.start(STAGES) as client:
+        await client.create()
+        documents = {f"d{number}": each for number, each in enumerate(NAMES)}
+        await client.write(
+            [
+                passage_pb2.Document(id=key, text="sauce", metadata={each: _map(**{each: Value(int_value=7)})})
+                for key, each in documents.items()
+            ]
+        )
+        await client.wait()
+        for key, each in documents.items():
+            field = _escaped(each)
+            for pipeline in ("bm25", "dense"):
+                for path in (field, f"{field}.{field}"):
+                    assert await client.found("sauce", pipeline, pb.Filter(existence=pb.Existence(field=path))) == {key}
+                above = _where(f"{field}.{field}", "GREATER", Value(int_value=6))
+                assert await client.found("sauce", pipeline, above) == {key}
+
+
+async def test_the_largest_filter_is_answered(servers: Servers) -> None:
+    async with servers.start(STAGES) as client:
+        await _filled(client)
+        values = [Value(int_value=each) for each in range(9_999)] + [Value(int_value=-5)]
+        wide = pb.Filter(membership=pb.Membership(field="n", values=values))
+        many = pb.Filter(**{"or": pb.FilterList(filters=[_where("n", "LESS", Value(int_value=-4))] * 999)})
+        deep = _where("n", "EQUAL", Value(int_value=-5))
+        for _ in range(14):
+            deep = _not(deep)
+        for filter in (wide, many, deep):
+            for pipeline in ("bm25", "dense"):
+                assert await client.found("sauce", pipeline, filter) == {"small"}

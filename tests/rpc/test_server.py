@@ -107,7 +107,7 @@ async def test_a_bug_reaches_the_client_as_a_fixed_text(servers: Servers, monkey
 
 async def test_two_servers_do_not_share_a_port_or_a_journal(servers: Servers) -> None:
     async with servers.start(fakes()) as client:
-        with pytest.raises(ConfigurationError, match="another process has this journal open"):
+        with pytest.raises(ConfigurationError, match="another process uses the data directory"):
             async with servers.start(fakes()):
                 pass
         config = parse(f'[server]\nlisten = "{client.address}"\ndata_directory = "{servers.folder}-2"\n{fakes()}')

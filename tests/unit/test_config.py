@@ -28,7 +28,15 @@ def _error(text: str) -> ConfigurationError:
         ('[server]\nlisten = "localhost"\n', 2, 1, "HOST:PORT"),
         ('[server]\nlisten = "127.0.0.1:70000"\n', 2, 1, "HOST:PORT"),
         ("[server]\ndefault_deadline = 0\n", 2, 1, "greater than 0"),
-        ("[serve]\n", 1, 2, "unknown key 'serve'; allowed here: ingest, models, pipelines, prices, server, stages"),
+        (
+            "[serve]\n",
+            1,
+            2,
+            "unknown key 'serve'; allowed here: ingest, journal, models, pipelines, prices",
+        ),
+        ('[journal]\nurl = "mysql://u:s3cret@h/d"\n', 2, 1, "journal.url: is postgresql://"),
+        ('[journal]\nnamespace = "pg_catalog"\n', 2, 1, "journal.namespace: must not begin with pg_"),
+        ('[journal]\nnamespace = "A b"\n', 2, 1, "journal.namespace"),
         ("[stages.bm25]\n", 1, 2, "stages.bm25.plugin"),
         ('[pipelines.a]\nexpression = "x"\nfusion = { kind = "sum" }\n', 3, 1, "pipelines.a.fusion.kind"),
         ('[pipelines.a]\nexpression = "x"\n[pipelines.a.fusion]\nkk = 3\n', 4, 1, "allowed here: k, kind, weights"),
@@ -98,3 +106,9 @@ def test_a_chunker_that_is_none_is_refused_with_its_place(text: str, message: st
     with pytest.raises(ConfigurationError, match=message) as caught:
         Tamis(parse(text))
     assert caught.value.line == 2
+
+
+def test_a_password_in_the_url_of_the_journal_is_not_shown() -> None:
+    config = parse('[journal]\nurl = "postgresql://tamis:s3cret@db/tamis"\n')
+    assert "s3cret" not in f"{config!r} {config} {config.model_dump()}"
+    assert "s3cret" not in _error('[journal]\nurl = "mysql://u:s3cret@h/d"\n').message

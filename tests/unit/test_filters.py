@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from math import inf, nextafter
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, Scalar, matches, operators
 from tamis.model import Value
-from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset, terms
+from tamis.ranges import Ordered
+from tamis.terms import holds, superset, terms
 from tamis.testing.strategies import filters, metadata, scalars
 
 O = Operator  # noqa: E741
@@ -114,25 +116,58 @@ def test_operators_of_a_filter_are_all_found() -> None:
     assert operators(filter) == {O.AND, O.NOT, O.LESS, O.OR, O.IN, O.EXISTS}
 
 
-def _holds(condition: TermCondition, held: frozenset[str]) -> bool:
-    match condition:
-        case HasTerm(term):
-            return term in held
-        case AllOf(operands):
-            return all(_holds(each, held) for each in operands)
-        case AnyOf(operands):
-            return any(_holds(each, held) for each in operands)
-        case NoneOf(operand):
-            return not _holds(operand, held)
-
-
 @given(filters(), metadata())
 def test_the_condition_over_terms_never_misses_a_match(filter: Filter, given_metadata: dict[str, Value]) -> None:
     if matches(filter, given_metadata):
-        assert _holds(superset(filter), frozenset(terms(given_metadata)))
+        assert holds(superset(filter), terms(given_metadata))
 
 
 @given(st.sampled_from([O.EQUAL, O.NOT_EQUAL]), scalars(), metadata())
 def test_equality_over_terms_is_exact(operator: Operator, value: Scalar, given_metadata: dict[str, Value]) -> None:
     filter = Compare(("a",), operator, value)
-    assert _holds(superset(filter), frozenset(terms(given_metadata))) is matches(filter, given_metadata)
+    assert holds(superset(filter), terms(given_metadata)) is matches(filter, given_metadata)
+
+
+@given(filters(), metadata())
+def test_the_condition_over_terms_never_misses_what_does_not_match_either(
+    filter: Filter, given_metadata: dict[str, Value]
+) -> None:
+    """Under a negation a superset is wanted of what the filter leaves out."""
+    if not matches(filter, given_metadata):
+        assert holds(superset(Not(filter)), terms(given_metadata))
+
+
+@pytest.mark.parametrize("edge", [0, -5, 2_026, (1 << 29) - 1, 0.5, -2.25, "", "lunch", NOON])
+@pytest.mark.parametrize("operator", [O.LESS, O.LESS_OR_EQUAL, O.GREATER, O.GREATER_OR_EQUAL])
+def test_an_ordering_by_a_first_value_is_exact_over_terms(edge: Ordered, operator: Operator) -> None:
+    for value in _around(edge):
+        for filter in (Compare(("f",), operator, edge), Not(Compare(("f",), operator, edge))):
+            assert holds(superset(filter), terms({"f": value})) is matches(filter, {"f": value}), value
+
+
+def _around(edge: Ordered) -> list[Value]:
+    if isinstance(edge, str):
+        return [edge, edge[:-1], f"{edge}\0", f"{edge}a", "a", "zebra", "\U0010ffff"]
+    if isinstance(edge, datetime):
+        steps = [timedelta(microseconds=1), timedelta(seconds=1), timedelta(days=4_000)]
+        return [edge, *(edge + step for step in steps), *(edge - step for step in steps)]
+    beside = [nextafter(edge, -inf), nextafter(edge, inf)]
+    return [edge, float(edge), *beside, edge - 1, edge + 1, 1e300, -1e300, 1 << 62, -(1 << 63)]
+
+
+@pytest.mark.parametrize(
+    ("less", "edge", "greater"),
+    [
+        (0.1 - 1e-9, 0.1, 0.1 + 1e-9),
+        ((1 << 53) - (1 << 26), (1 << 53) + 1, (1 << 53) + (1 << 26)),
+        (0.99999999e300, 1e300, 1.00000001e300),
+        ("breaa", "breakfast", "breal"),
+        (NOON - timedelta(seconds=1), NOON + timedelta(microseconds=7), NOON + timedelta(seconds=1)),
+    ],
+)
+def test_an_ordering_by_any_other_value_lets_through_only_what_is_next_to_it(
+    less: Ordered, edge: Ordered, greater: Ordered
+) -> None:
+    for wrong, asked in ((greater, (O.LESS, O.LESS_OR_EQUAL)), (less, (O.GREATER, O.GREATER_OR_EQUAL))):
+        for operator in asked:
+            assert not holds(superset(Compare(("f",), operator, edge)), terms({"f": wrong}))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import tempfile
 import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from postgresql import Cluster
 
 from tamis.errors import AlreadyExists, ConfigurationError, NotFound, Overloaded
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Changes, Delete, Journal, Mutation, Upsert, Written, schema
+from tamis.journal import Changes, Delete, Journal, Mutation, PostgresAddress, Upsert, Written, schema
 from tamis.model import Document, Passage
 from tamis.testing.strategies import documents
 
@@ -26,9 +26,18 @@ BATCHES = st.lists(
 )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresAddress:
+    """A journal that is yet to be, in each database."""
+    if request.param == "sqlite":
+        return tmp_path / "journal.sqlite"
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    return cluster.journal()
+
+
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await Journal.open(tmp_path / "journal.sqlite")
+async def journal(where: Path | PostgresAddress) -> AsyncIterator[Journal]:
+    opened = await Journal.open(where)
     await opened.create_collection("docs")
     yield opened
     await opened.close()
@@ -54,34 +63,29 @@ async def _replayed(journal: Journal, after: int = 0, limit: int = 512) -> tuple
 
 
 @given(batches=BATCHES, limit=st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whoever_replays_the_journal_ends_with_what_was_written(
-    batches: list[list[Document | str]], limit: int
+    journal: Journal, batches: list[list[Document | str]], limit: int
 ) -> None:
-    folder = tempfile.TemporaryDirectory()
-    journal = await Journal.open(Path(folder.name) / "journal.sqlite")
-    try:
-        await journal.create_collection("docs")
-        expected: dict[str, Document] = {}
-        for batch in batches:
-            mutations: list[Mutation] = [Delete(each) if isinstance(each, str) else _upsert(each) for each in batch]
-            await journal.write("docs", mutations)
-            for each in batch:
-                if isinstance(each, str):
-                    expected.pop(each, None)
-                else:
-                    expected[each.id] = each
-        held, upto = await _replayed(journal, limit=limit)
-        assert upto == (await journal.collection("docs")).last_sequence
-        assert {key: [each.text for each in passages] for key, passages in held.items()} == {
-            key: texts for key, each in expected.items() if (texts := [part.text for part in CHUNKER.chunk(each)])
-        }
-        kept = await journal.documents("docs", limit=100)
-        assert [each.id for each in kept] == sorted(expected)
-        assert [each.metadata for each in kept] == [expected[each.id].metadata for each in kept]
-    finally:
-        await journal.close()
-        folder.cleanup()
+    await journal.delete_collection("docs")
+    await journal.create_collection("docs")
+    expected: dict[str, Document] = {}
+    for batch in batches:
+        mutations: list[Mutation] = [Delete(each) if isinstance(each, str) else _upsert(each) for each in batch]
+        await journal.write("docs", mutations)
+        for each in batch:
+            if isinstance(each, str):
+                expected.pop(each, None)
+            else:
+                expected[each.id] = each
+    held, upto = await _replayed(journal, limit=limit)
+    assert upto == (await journal.collection("docs")).last_sequence
+    assert {key: [each.text for each in passages] for key, passages in held.items()} == {
+        key: texts for key, each in expected.items() if (texts := [part.text for part in CHUNKER.chunk(each)])
+    }
+    kept = await journal.documents("docs", limit=100)
+    assert [each.id for each in kept] == sorted(expected)
+    assert [each.metadata for each in kept] == [expected[each.id].metadata for each in kept]
 
 
 async def test_a_document_written_again_unchanged_costs_nothing(journal: Journal) -> None:
@@ -158,20 +162,24 @@ async def test_pages_go_on_where_the_last_one_ended(journal: Journal) -> None:
     assert [each.id for each in (*first, *rest)] == ["a", "b", "c"]
 
 
-async def test_what_was_acknowledged_is_there_after_opening_again(tmp_path: Path) -> None:
-    path = tmp_path / "journal.sqlite"
-    journal = await Journal.open(path)
+async def test_what_was_acknowledged_is_there_after_opening_again(where: Path | PostgresAddress) -> None:
+    journal = await Journal.open(where)
     await journal.create_collection("docs")
-    await journal.write("docs", [_upsert(Document("a", "Grüße 𝄞\x00"))])
+    await journal.write("docs", [_upsert(Document("a", "Grüße 𝄞\x00\x1a0"))])
     await journal.close()
-    again = await Journal.open(path)
-    assert (await again.document("docs", "a")).text == "Grüße 𝄞\x00"
+    again = await Journal.open(where)
+    assert (await again.document("docs", "a")).text == "Grüße 𝄞\x00\x1a0"
     await again.close()
 
 
-async def test_a_second_process_is_refused(journal: Journal, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="another process"):
+async def test_a_second_process_on_one_file_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "journal.sqlite")
+    with pytest.raises(ConfigurationError, match="another process") as refused:
         await Journal.open(tmp_path / "journal.sqlite")
+    assert str(tmp_path) in refused.value.message
+    assert "data_directory" in refused.value.message
+    assert "[journal] url" in refused.value.message
+    await journal.close()
 
 
 async def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
@@ -213,6 +221,7 @@ async def test_writes_that_wait_together_are_committed_together(journal: Journal
     assert commits == ["docs"]
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)
 async def test_more_writes_than_may_wait_are_refused_and_not_begun(journal: Journal) -> None:
     release = await _held(journal)
     mutations = [_upsert(Document("a", "x"))]

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tamis.journal import Journal, Upsert
+from tamis.journal import Journal, Recipe, Upsert
 from tamis.model import Document, Heading, Locator, PageBreak, Passage, Span
 
 SCHEMA_1 = """
@@ -63,6 +63,21 @@ async def test_a_journal_of_the_first_schema_is_read_and_written_on(tmp_path: Pa
             assert [each.passages for each in changes] == [(OLD,), (PLACED,)]
         finally:
             await journal.close()
+
+
+async def test_what_an_older_tamis_kept_is_the_first_generation_and_its_chunker_is_told_later(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    _old_journal(path)
+    journal = await Journal.open(path)
+    try:
+        known = await journal.collection("docs")
+        assert (known.serving_generation, known.passage_count, known.splits) == (1, 1, {1: Recipe("", None)})
+        await journal.adopt_generations(Recipe("chunks", "digest", {"not": "taken over"}))
+        assert (await journal.collection("docs")).splits == {1: Recipe("chunks", "digest")}
+        assert await journal.add_generation("docs", Recipe("chunks", "digest")) == 2
+        assert {each.split for each in (await journal.collection("docs")).generations} == {1}
+    finally:
+        await journal.close()
 
 
 async def test_where_a_passage_stands_is_part_of_what_a_write_changes(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -17,18 +19,20 @@ import structlog
 
 from tamis.context import Call
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
-from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, superset, terms
+from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, superset, terms
 from tamis_qdrant.embedded.missed import Missed
 from tamis_qdrant.embedded.process import ShardShape, Worker, WorkerGone
 
 __all__ = ["EmbeddedIndex"]
 
 _LOG = structlog.get_logger(__name__)
-_CURRENT = "current"
+_CURRENT, _LOCK = "current", "lock"
+_FORMAT = 2
+_PATIENCE = 30.0  # seconds that processes of a killed server may take to end
 _MISSED = "missed"
 _OUTSIDE = 0.25  # of the points in the graph, how many may be outside it
 
@@ -39,6 +43,9 @@ class EmbeddedIndex:
     The folder holds numbered shards and a file that names the current one. When enough points are outside the graph,
     a copy of the shard is optimised by a second process while the first serves on; then what was applied meanwhile is
     applied to the copy too, and the copy takes over. Neither searches nor writes ever wait for the graph.
+
+    The folder is locked, and each process holds the lock as long as it lives: those of a server that was killed end a
+    moment after it, and until then nobody else touches their files.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class EmbeddedIndex:
         self._building: asyncio.Task[None] | None = None
         self._missed: Missed | None = None
         self._closed, self._tell_closed = False, closed
+        self._lock: int | None = None
 
     @classmethod
     async def open(
@@ -69,21 +77,26 @@ class EmbeddedIndex:
         closed: Callable[[EmbeddedIndex], None],
     ) -> EmbeddedIndex:
         """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when the vectors there were made
-        by another embedder."""
+        by another embedder or a newer Tamis."""
         index = cls(directory, embedder, shape, files, closed)
-        await index._on_files(index._prepare)
-        await index._serving()
+        try:
+            await index._on_files(index._prepare)
+            await index._serving()
+        except BaseException:
+            index._unlock()
+            raise
         return index
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
-        """Embeds, then writes; a passage whose vector is not finite is refused. Of several changes of one document the
-        last one counts."""
+        """Embeds, then writes; a document with a vector that is not finite is unusable. Of several changes of one
+        document the last one counts."""
         last = {change.document_id: change for change in changes}
         passages = [passage for change in last.values() for passage in change.passages]
         texts = [passage.full_text for passage in passages]
         vectors = await self._embedder.embed(texts, kind=TextKind.PASSAGE, call=Call())
-        if not np.isfinite(vectors).all():
-            raise ValueError("the embedder returned a vector that is not finite")
+        for passage, vector in zip(passages, vectors, strict=True):
+            if not np.isfinite(vector).all():
+                raise Unusable(passage.document_id, "the embedder makes a vector of it that is not finite")
         request = {
             "documents": list(last),
             "points": [_payload(passage) for passage in passages],
@@ -118,6 +131,13 @@ class EmbeddedIndex:
         found = await self._ask("search", vector, limit=limit, condition=condition, until=until)
         return [Candidate(id, version, score, ScoreKind.COSINE) for id, version, score in found["hits"]]
 
+    async def compact(self) -> None:
+        """Has a copy optimised, which leaves out what was removed, and take over."""
+        async with self._writing:
+            if self._building is None or self._building.done():
+                await self._start_building()
+        await self.built()
+
     async def built(self) -> None:
         """Returns once no graph is being built."""
         while (building := self._building) is not None and not building.done():
@@ -131,6 +151,7 @@ class EmbeddedIndex:
             await self.built()
         if self._worker is not None:
             await self._worker.close()
+        self._unlock()
 
     async def drop(self) -> None:
         await self.close()
@@ -156,7 +177,14 @@ class EmbeddedIndex:
             return self._worker
 
     async def _start(self, shard: Path) -> Worker:
-        return await Worker.start(shard, self._shape)
+        if self._lock is None:
+            raise WorkerGone
+        return await Worker.start(shard, self._shape, self._lock)
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _wants_graph(self, info: Mapping[str, int]) -> bool:
         """Whether enough points are outside the graph: searches look at each of them, and building is dear."""
@@ -217,13 +245,26 @@ class EmbeddedIndex:
         return self._directory / (self._directory / _CURRENT).read_text().strip()
 
     def _prepare(self) -> None:
-        """Creates the folder, or checks who made it and removes copies that never took over."""
-        made_by = {"format": 1, "fingerprint": self._embedder.fingerprint, "dimensions": self._embedder.dimensions}
+        """Creates the folder, or checks who made it and removes copies that never took over.
+
+        What is in the format of an older Tamis is removed: the journal fills it again.
+        """
+        made_by: dict[str, Any] = {
+            "format": _FORMAT,
+            "fingerprint": self._embedder.fingerprint,
+            "dimensions": self._embedder.dimensions,
+        }
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self._directory / _LOCK)
         note = self._directory / "tamis.json"
-        if note.exists() and json.loads(note.read_text()) != made_by:
+        found = json.loads(note.read_text()) if note.exists() else made_by
+        if {**found, "format": _FORMAT} != made_by:
             message = "the vectors here were made by another embedder; use a new collection, or the embedder of before"
             raise ConfigurationError(message, path=str(self._directory))
-        self._directory.mkdir(parents=True, exist_ok=True)
+        if found["format"] > _FORMAT:
+            raise ConfigurationError("the index was made by a newer Tamis", path=str(self._directory))
+        if found["format"] < _FORMAT:
+            _empty(self._directory)
         if not (self._directory / _CURRENT).exists():
             note.write_text(json.dumps(made_by))
             _point_to(self._directory, self._directory / "shard-1")
@@ -233,6 +274,21 @@ class EmbeddedIndex:
 
     async def _on_files(self, work: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+
+def _locked(file: Path) -> int:
+    """The open file, locked. Raises `ConfigurationError` when another process does not let go of it."""
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                os.close(lock)
+                raise ConfigurationError("another process has these vectors open", path=str(file.parent)) from None
+            time.sleep(0.01)
 
 
 def _payload(passage: Passage) -> dict[str, Any]:
@@ -246,14 +302,23 @@ def _payload(passage: Passage) -> dict[str, Any]:
 
 def _encoded(condition: TermCondition) -> list[Any]:
     match condition:
-        case HasTerm(term):
-            return ["has", term]
+        case HasAny(found):
+            return ["has", list(found)]
         case AllOf(operands):
             return ["all", [_encoded(each) for each in operands]]
         case AnyOf(operands):
             return ["any", [_encoded(each) for each in operands]]
         case NoneOf(operand):
             return ["none", _encoded(operand)]
+
+
+def _empty(directory: Path) -> None:
+    """Removes all but the lock, which is held."""
+    for each in directory.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != _LOCK:
+            each.unlink()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -52,8 +52,8 @@ class Worker:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, path: Path, shape: ShardShape) -> Worker:
-        """Starts a process on the shard at `path`, which it creates if need be."""
+    async def start(cls, path: Path, shape: ShardShape, lock: int) -> Worker:
+        """Starts a process on the shard at `path`, which it creates if need be. It holds the file `lock` open, too."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             worker.__file__ or "",
@@ -64,6 +64,7 @@ class Worker:
             str(int(shape.on_disk)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            pass_fds=(lock,),
         )
         return cls(process)
 

@@ -154,13 +154,13 @@ def _identity(payload: dict[str, Any] | None) -> tuple[str, int]:
 def _filter(condition: list[Any]) -> edge.Filter:
     kind, operand = condition
     if kind == "has":
-        return edge.Filter(must=[edge.FieldCondition("t", match=edge.MatchAny(any=[operand]))])
+        return edge.Filter(must=[edge.FieldCondition("t", match=edge.MatchAny(any=operand or [_NEVER]))])
     if kind == "none":
         return edge.Filter(must_not=[_filter(operand)])
     inner: list[Any] = [_filter(each) for each in operand]
     if kind == "all":
         return edge.Filter(must=inner)
-    return edge.Filter(should=inner) if inner else _filter(["has", _NEVER])
+    return edge.Filter(should=inner) if inner else _filter(["has", []])
 
 
 def _read(source: BinaryIO) -> tuple[dict[str, Any], np.ndarray] | None:

@@ -11,7 +11,7 @@ from qdrant_client import grpc as api
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
-from tamis.errors import Aborted, ConfigurationError, Overloaded, Superseded, Unavailable
+from tamis.errors import Aborted, ConfigurationError, Overloaded, Superseded, Unavailable, Unusable
 from tamis.model import Candidate, Change, Passage, Query
 from tamis.models import TextKind
 from tamis.terms import superset
@@ -20,7 +20,7 @@ from tamis_qdrant.server.collection import ServerCollection
 from tamis_qdrant.server.connection import Connection, Refused
 from tamis_qdrant.server.searches import Searches
 from tamis_qdrant.settings import QdrantSettings
-from tamis_qdrant.vectors import NamedVectors, Vector
+from tamis_qdrant.vectors import NamedVectors, NotFinite, Vector
 
 __all__ = ["ServerIndex"]
 
@@ -172,8 +172,12 @@ class ServerIndex:
             return []
         texts = [passage.full_text for passage in passages]
         found: dict[str, Sequence[Vector | None]] = {}
-        for each in self._vectors:
-            found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+        try:
+            for each in self._vectors:
+                found[each.name] = await each.encode(texts, kind=TextKind.PASSAGE, language=self._language, call=Call())
+        except NotFinite as error:
+            document_id = passages[error.place].document_id
+            raise Unusable(document_id, "the embedder makes a vector of it that is not finite") from error
 
         def batches() -> list[list[api.PointStruct]]:
             rows = ({name: vectors[row] for name, vectors in found.items()} for row in range(len(passages)))

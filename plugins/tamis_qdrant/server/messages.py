@@ -11,7 +11,7 @@ from qdrant_client import grpc as api
 
 from tamis.model import Candidate, Passage, ScoreKind
 from tamis.models import SparseVector
-from tamis.terms import AllOf, AnyOf, HasTerm, NoneOf, TermCondition, terms
+from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, terms
 from tamis_qdrant.settings import QdrantSettings
 from tamis_qdrant.vectors import NamedVectors, Vector
 
@@ -103,12 +103,12 @@ def older(versions: Mapping[str, int]) -> api.Filter:
 def condition(wanted: TermCondition) -> api.Filter:
     """The same condition on points. A term is a digest, so nothing in it can be anything but a term."""
     match wanted:
-        case HasTerm(term):
-            return api.Filter(must=[_field("t", api.Match(keyword=term))])
+        case HasAny(found):
+            return api.Filter(must=[_field("t", api.Match(keywords=api.RepeatedStrings(strings=found or [_NEVER])))])
         case AllOf(operands):
             return api.Filter(must=[_nested(each) for each in operands])
         case AnyOf(operands):
-            return api.Filter(should=[_nested(each) for each in operands or [HasTerm(_NEVER)]])
+            return api.Filter(should=[_nested(each) for each in operands or [HasAny(())]])
         case NoneOf(operand):
             return api.Filter(must_not=[_nested(operand)])
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import json
 import os
 import signal
 import sys
@@ -57,6 +59,26 @@ async def test_a_killed_process_is_replaced_and_everything_acknowledged_is_found
             assert set(await it.held()) == {f"d{each}/0" for each in range(turn + 1)}
             assert (await it.found(f"turn {turn}"))[0] == f"d{turn}/0"
             assert await it.index.checkpoint() == turn + 1
+
+
+async def test_an_index_is_not_touched_while_a_process_of_a_killed_server_lives(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.put(("d", [passage("d", "sauce")]))
+    with (tmp_path / "index" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left_over = tmp_path / "index" / "shard-9"
+        left_over.mkdir()
+        opening = asyncio.ensure_future(_held(tmp_path / "index"))
+        await asyncio.wait([opening], timeout=0.2)
+        assert not opening.done()
+        assert left_over.exists()
+    assert await opening == {"d/0"}
+    assert not left_over.exists()
+
+
+async def _held(directory: Path) -> set[str]:
+    async with collection(directory) as it:
+        return set(await it.held())
 
 
 @linux
@@ -181,6 +203,33 @@ async def test_vectors_of_another_embedder_are_refused(tmp_path: Path) -> None:
         async with collection(tmp_path / "index", size=32):
             pass
     async with collection(tmp_path / "index", size=64) as it:
+        assert await it.found("something") == ["0/0"]
+
+
+async def test_an_index_in_an_older_format_is_made_anew(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+    note = tmp_path / "index" / "tamis.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "format": 1}))
+    with pytest.raises(ConfigurationError, match="another embedder"):
+        async with collection(tmp_path / "index", size=32):
+            pass
+    async with collection(tmp_path / "index") as it:
+        assert await it.index.checkpoint() == 0
+        assert await it.found("something") == []
+
+
+async def test_an_index_in_a_newer_format_is_refused_and_kept(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+    note = tmp_path / "index" / "tamis.json"
+    made_with = note.read_text()
+    note.write_text(json.dumps({**json.loads(made_with), "format": 99}))
+    with pytest.raises(ConfigurationError, match="newer Tamis"):
+        async with collection(tmp_path / "index"):
+            pass
+    note.write_text(made_with)
+    async with collection(tmp_path / "index") as it:
         assert await it.found("something") == ["0/0"]
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from tamis.context import Call
+from tamis.errors import Unusable
 from tamis.model import Change, Passage
 from tamis.models import EmbedsTokens, Float32Array, TextKind
 from tamis_transformers.late_interaction.compression import Compression, Rows
@@ -24,6 +25,7 @@ __all__ = ["TokenIndex", "text_hash"]
 T = TypeVar("T")
 _FORMAT = 1
 _AT_ONCE = 64  # passages whose vectors are in memory before they are compressed
+_PAGE = 10_000  # ids read at a time
 
 
 def text_hash(text: str) -> bytes:
@@ -71,10 +73,12 @@ class TokenIndex:
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         reached = await self.checkpoint()
-        latest = {each.document_id: each.passages for each in changes if each.sequence > reached}
+        # A batch that ends here may be one that mends what was lost; an older one was overtaken by what came after it.
+        first = 0 if upto >= reached else reached + 1
+        latest = {each.document_id: each.passages for each in changes if each.sequence >= first}
         known = await self._run(self._writing, lambda: self._store.known(latest))
         hashed = {name: [(each, text_hash(each.full_text)) for each in passages] for name, passages in latest.items()}
-        missing = {key: each.full_text for pairs in hashed.values() for each, key in pairs if key not in known}
+        missing = {key: each for pairs in hashed.values() for each, key in pairs if key not in known}
         known |= await self._encoded(missing)
         documents = {name: [_stored(each, key, known[key]) for each, key in pairs] for name, pairs in hashed.items()}
         await self._run(self._writing, lambda: self._store.write(documents, max(upto, reached)))
@@ -83,8 +87,11 @@ class TokenIndex:
         return await self._run(self._writing, self._store.checkpoint)
 
     async def ids(self) -> AsyncIterator[tuple[str, int]]:
-        for each in await self._run(self._reading, self._store.ids):
-            yield each
+        after = ""
+        while page := await self._run(self._reading, partial(self._store.ids, after, _PAGE)):
+            for each in page:
+                yield each
+            after = page[-1][0]
 
     async def close(self) -> None:
         if not self._is_open:
@@ -103,20 +110,22 @@ class TokenIndex:
         the executor that reads. Nothing once the index is closed."""
         return self._store.read(wanted) if self._is_open else {}
 
-    async def _encoded(self, texts: Mapping[bytes, str]) -> dict[bytes, Rows]:
+    async def _encoded(self, passages: Mapping[bytes, Passage]) -> dict[bytes, Rows]:
         """Nobody waits for an index by a deadline, so whoever searches goes first in the model's queue."""
-        keys, found = list(texts), dict[bytes, Rows]()
+        keys, found = list(passages), dict[bytes, Rows]()
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
-            wanted = [texts[key] for key in some]
-            vectors = await self._embedder.embed_tokens(wanted, kind=TextKind.PASSAGE, call=Call())
-            rows = await self._run(self._writing, partial(self._compressed, vectors))
+            wanted = [passages[key] for key in some]
+            texts = [each.full_text for each in wanted]
+            vectors = await self._embedder.embed_tokens(texts, kind=TextKind.PASSAGE, call=Call())
+            rows = await self._run(self._writing, partial(self._compressed, wanted, vectors))
             found |= zip(some, rows, strict=True)
         return found
 
-    def _compressed(self, vectors: Sequence[Float32Array]) -> list[Rows]:
-        if not all(np.isfinite(each).all() for each in vectors):
-            raise ValueError("the embedder returned a vector that is not finite")
+    def _compressed(self, passages: Sequence[Passage], vectors: Sequence[Float32Array]) -> list[Rows]:
+        for passage, each in zip(passages, vectors, strict=True):
+            if not np.isfinite(each).all():
+                raise Unusable(passage.document_id, "the embedder makes vectors of it that are not finite")
         return [self._compression.compressed(each) for each in vectors]
 
     async def _run(self, executor: Executor, work: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, Unavailable
 from tamis_transformers.late_interaction.compression import Compression, Rows
 
 __all__ = ["Stored", "TokenStore"]
@@ -67,7 +67,16 @@ class TokenStore:
         return {text_hash: self._rows(count, vectors) for text_hash, count, vectors in found}
 
     def write(self, documents: Mapping[str, Sequence[Stored]], upto: int) -> None:
-        """Replaces documents and moves the checkpoint, both or neither. On the thread that writes."""
+        """Replaces documents and moves the checkpoint, both or neither. On the thread that writes.
+
+        Raises `Unavailable` when the disk does not take it.
+        """
+        try:
+            self._replace(documents, upto)
+        except sqlite3.OperationalError as error:
+            raise Unavailable("the disk does not take the index") from error
+
+    def _replace(self, documents: Mapping[str, Sequence[Stored]], upto: int) -> None:
         with self._writing:
             self._writing.execute("BEGIN IMMEDIATE")
             self._writing.executemany("DELETE FROM passages WHERE document_id = ?", [(each,) for each in documents])
@@ -83,9 +92,11 @@ class TokenStore:
         found = _each(self._reading, _READ, list(wanted))
         return {id: self._rows(count, rows) for id, text_hash, count, rows in found if wanted[id] == text_hash}
 
-    def ids(self) -> list[tuple[str, int]]:
-        """Every passage, with its document's version. On the thread that reads."""
-        return self._reading.execute("SELECT id, version FROM passages").fetchall()
+    def ids(self, after: str, limit: int) -> list[tuple[str, int]]:
+        """At most `limit` passages by id, those beyond `after`, with their documents' versions. On the thread that
+        reads."""
+        query = "SELECT id, version FROM passages WHERE id > ? ORDER BY id LIMIT ?"
+        return self._reading.execute(query, (after, limit)).fetchall()
 
     def close(self) -> None:
         """Called once nothing reads or writes any more."""

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tamis.context import Call
-from tamis.errors import ConfigurationError, Overloaded
+from tamis.errors import ConfigurationError, Overloaded, Unusable
 from tamis.model import Passage, Query
 from tamis.models import Float32Array, TextKind
 from tamis.stage import HasIndex
@@ -191,7 +191,7 @@ def test_a_write_that_breaks_off_leaves_documents_and_checkpoint_as_they_were(tm
     broken: Any = None
     with pytest.raises(TypeError):
         store.write({"a": [Stored("a/0", 2, b"other", np.ones((3, 4), np.int8)), Stored("a/1", 2, b"", broken)]}, 2)
-    assert (store.checkpoint(), store.ids(), len(store.read({"a/0": b"hash"})["a/0"])) == (1, [("a/0", 1)], 2)
+    assert (store.checkpoint(), store.ids("", 9), len(store.read({"a/0": b"hash"})["a/0"])) == (1, [("a/0", 1)], 2)
     store.close()
 
 
@@ -204,7 +204,7 @@ async def test_vectors_that_are_not_finite_are_neither_stored_nor_scored(tmp_pat
     kind = LateInteractionReranker
     broken = kind(kind.Settings(embedder=Broken(HashEmbedder.Settings()), store="int8"))
     async with opened(broken) as stage, collection(tmp_path, stage) as docs:
-        with pytest.raises(ValueError, match="finite"):
+        with pytest.raises(Unusable, match="finite"):
             await docs.write(TEXTS[0])
         call = Call()
         stream = stage.rerank(Query(TEXTS[0], "docs"), passages(TEXTS[0]), top_n=1, call=call)

@@ -7,7 +7,24 @@ from typing import Annotated
 
 import typer
 
-from tamis.cli import batch, catalog, collections, demo, doctor, generations, index, reindex, rerank, search, serve
+from tamis.cli import (
+    backup,
+    batch,
+    catalog,
+    collections,
+    compact,
+    dead_letters,
+    demo,
+    doctor,
+    documents,
+    generations,
+    index,
+    reindex,
+    rerank,
+    search,
+    serve,
+    verify,
+)
 
 __all__ = ["app", "main"]
 
@@ -54,6 +71,12 @@ app.command()(doctor.doctor)
 app.add_typer(collections.app, name="collections")
 app.command()(reindex.reindex)
 app.add_typer(generations.app, name="generations")
+app.command()(verify.verify)
+app.command()(compact.compact)
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.add_typer(documents.app, name="documents")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo.demo)
 
 

@@ -69,4 +69,7 @@ def delete(
 
 def _state(state: pb.IndexState) -> str:
     behind = f" {state.lag_count:,} behind" if state.lag_count else " up to date"
-    return f"{state.stage}{behind}{f' ({state.problem})' if state.problem else ''}"
+    problem = f" ({state.problem})" if state.problem else ""
+    letters = state.dead_letter_count
+    dead = f", {letters:,} dead {'letter' if letters == 1 else 'letters'}" if letters else ""
+    return f"{state.stage}{behind}{problem}{dead}"

@@ -14,7 +14,7 @@ from tamis.v1 import filter_pb2, passage_pb2, value_pb2
 from tamis.v1 import search_service_pb2 as pb
 from tamis.wire.values import from_value
 
-__all__ = ["facet_specs", "filter_of", "overrides", "recencies", "sort_keys", "thresholds"]
+__all__ = ["facet_specs", "filter_of", "metadata_of", "overrides", "recencies", "sort_keys", "thresholds"]
 
 _CONDITION = re.compile(r"(?P<field>[^=<>!]+?)\s*(?P<operator>!=|<=|>=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
 _OPERATORS = {
@@ -34,6 +34,17 @@ def filter_of(conditions: Sequence[str]) -> filter_pb2.Filter | None:
         return None
     found = filter_pb2.Filter()
     getattr(found, "and").filters.extend(map(_condition, conditions))
+    return found
+
+
+def metadata_of(texts: Sequence[str]) -> dict[str, value_pb2.Value]:
+    """`year=2024`; a value may be any JSON, and is a string where it is none."""
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise typer.BadParameter(f"{text!r}: write KEY=VALUE")
+        found[key.strip()] = _any_value(value)
     return found
 
 
@@ -109,6 +120,15 @@ def _value(text: str) -> value_pb2.Value:
         found = text
     is_number = (isinstance(found, int) and abs(found) < 1 << 63) or (isinstance(found, float) and math.isfinite(found))
     return from_value(found if found is None or is_number or isinstance(found, str) else text)
+
+
+def _any_value(text: str) -> value_pb2.Value:
+    """Lists, maps and bools as well."""
+    try:
+        found: Any = json.loads(text)
+        return from_value(found) if isinstance(found, (bool, list, dict)) else _value(text)
+    except ValueError:
+        return _value(text)
 
 
 def _number(text: str, whole: str) -> float:

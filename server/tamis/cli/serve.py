@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -64,6 +65,7 @@ def configure_logs(log_format: LogFormat) -> None:
     is_console = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     plain = structlog.dev.plain_traceback  # the prettier ones print local variables, queries and texts among them
     console = structlog.dev.ConsoleRenderer(exception_formatter=plain)
+    lines: Any = _Lines()
     renderer = console if is_console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
@@ -73,6 +75,18 @@ def configure_logs(log_format: LogFormat) -> None:
             *([] if is_console else [structlog.processors.format_exc_info]),
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=lines),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Standard error. A full disk behind it costs lines, and never the call or the commit that they are about."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()

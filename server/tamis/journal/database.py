@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from tamis.errors import ConfigurationError
+from tamis.errors import ConfigurationError, JournalDamaged, TamisError, Unavailable
 
-__all__ = ["Database", "Rows", "SqliteDatabase"]
+__all__ = ["Database", "Interrupted", "Rows", "SqliteDatabase", "refusal"]
+
+_WORTH_IT = 4  # a file is rewritten when more than one page in so many is free
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_RESTORE = "stop the server and restore a backup; docs/durability.md says how"
+
+
+class Interrupted(Unavailable):
+    """The transaction is undone, surely, and not for what was in it: the same work may begin again."""
+
+
+def refusal(error: Exception, doing: str) -> TamisError:
+    """What callers are told of a failure of the database while `doing` ("read", "written"), with its own words."""
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        told: TamisError = JournalDamaged(f"the journal is damaged ({error}): {_RESTORE}")
+    elif isinstance(error, sqlite3.OperationalError):
+        told = Unavailable(f"the journal cannot be {doing}: {error}")
+    else:
+        told = Unavailable(f"the journal cannot be {doing}")
+    told.__cause__ = error
+    return told
 
 
 class Rows(Protocol):
@@ -33,7 +53,19 @@ class Rows(Protocol):
 
 
 class Database(ABC):
-    """Statements are written in the SQL that SQLite and PostgreSQL share, with `?` for values. Not thread-safe."""
+    """Statements are written in the SQL that SQLite and PostgreSQL share, with `?` for values. Not thread-safe.
+
+    Where the database is a server, every method may raise `Unavailable`, and `Interrupted` before a `commit`.
+    """
+
+    clock: ClassVar[str]
+    """An expression for the seconds since 1970 by the database's own clock."""
+
+    lock: ClassVar[str] = ""
+    """What a SELECT ends with that keeps other writers from its rows until the transaction ends."""
+
+    is_shared: ClassVar[bool] = False
+    """Whether other processes may write at the same time."""
 
     @abstractmethod
     def execute(self, statement: str, values: Sequence[object] = ()) -> Rows:
@@ -44,12 +76,15 @@ class Database(ABC):
         """Runs one statement for each row."""
 
     @abstractmethod
-    def begin(self) -> None:
-        """Opens a transaction that writes."""
+    def begin(self, *, read_only: bool = False) -> None:
+        """Opens a transaction that writes; one that only reads sees everything as it was at one moment."""
 
     @abstractmethod
     def commit(self) -> None:
-        """On return everything since `begin` survives a crash of process and machine."""
+        """On return everything since `begin` survives a crash of process and machine.
+
+        Raises `Unavailable` when that cannot be told: it may or may not be so.
+        """
 
     @abstractmethod
     def rollback(self) -> None:
@@ -59,6 +94,18 @@ class Database(ABC):
     def migrate(self, migrations: Sequence[tuple[int, str]]) -> None:
         """Takes the steps that the tables lack, each whole or not. Raises `ConfigurationError` for newer tables."""
 
+    def announce(self, topics: Iterable[str]) -> None:
+        """Tells the other processes on this database that something was committed. Never fails; may be lost."""
+
+    def damages(self) -> list[str]:
+        """What the database itself finds wrong with its files, in words; nothing where it sees to that by itself."""
+        return []
+
+    def give_back(self) -> int:
+        """Returns free space to the disk, outside of a transaction; tells how many bytes, 0 where the database does so
+        by itself."""
+        return 0
+
     @abstractmethod
     def close(self) -> None:
         """Closes the connection."""
@@ -66,6 +113,8 @@ class Database(ABC):
 
 class SqliteDatabase(Database):
     """A file in WAL mode; commits flush it to disk."""
+
+    clock = "(julianday('now') - 2440587.5) * 86400.0"
 
     def __init__(self, path: Path) -> None:
         """Opens or creates the file."""
@@ -81,8 +130,8 @@ class SqliteDatabase(Database):
     def executemany(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         self._db.executemany(statement, rows)
 
-    def begin(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+    def begin(self, *, read_only: bool = False) -> None:
+        self._db.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         self._db.execute("COMMIT")
@@ -99,6 +148,28 @@ class SqliteDatabase(Database):
         for number, statements in migrations:
             if number > version:
                 self._db.executescript(f"BEGIN;{statements}PRAGMA user_version={number};COMMIT;")
+
+    def damages(self) -> list[str]:
+        try:
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check(10)")]
+            orphans = self._db.execute("PRAGMA foreign_key_check").fetchmany(10)
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
+        rows = [f"a row of {table} refers to a row of {other} that is not there" for table, _, other, _ in orphans]
+        return [each for each in found if each != "ok"] + list(dict.fromkeys(rows))
+
+    def give_back(self) -> int:
+        """Rewrites the file when a quarter of it is free. Those who read meanwhile see what they saw before."""
+        before = self._size()
+        free, pages = (self._db.execute(f"PRAGMA {each}").fetchone()[0] for each in ("freelist_count", "page_count"))
+        if free * _WORTH_IT > pages:
+            self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return max(0, before - self._size())
+
+    def _size(self) -> int:
+        log = self._path.with_name(f"{self._path.name}-wal")
+        return sum(each.stat().st_size for each in (self._path, log) if each.exists())
 
     def close(self) -> None:
         self._db.close()

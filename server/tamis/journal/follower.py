@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
 
-from tamis.errors import NotFound, TamisError
+from tamis.errors import NotFound, TamisError, Unavailable
+from tamis.journal.applier import Applier
 from tamis.journal.journal import Journal
+from tamis.journal.records import Collection
+from tamis.model import Change
 from tamis.stage import Index
 
 __all__ = ["Follower", "FollowerStatus"]
@@ -25,23 +30,36 @@ class FollowerStatus:
     applied_sequence: int = 0
     problem: str = ""
     failure_count: int = 0
+    dead_letter_count: int = 0
 
 
 class Follower:
     """Applies changes to an index in order, batch by batch. Lives on one event loop; wakes after each commit.
 
-    A batch that fails is tried again, later and later up to half a minute; nothing is ever passed over.
+    A batch that fails is tried again, later and later up to half a minute. Nothing is ever passed over but documents
+    that the index cannot take, which then stand in the dead letters.
     """
 
     def __init__(
-        self, journal: Journal, collection: str, generation: int, stage: str, index: Index, split: int = 1
+        self,
+        journal: Journal,
+        collection: str,
+        generation: int,
+        stage: str,
+        index: Index,
+        split: int = 1,
+        *,
+        incarnation: str = "",
     ) -> None:
+        """With an incarnation, a collection of the same name that was created anew is none of its business."""
         self.collection, self.generation, self.stage, self.index = collection, generation, stage, index
-        self._split = split
+        self.split, self._incarnation = split, incarnation
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
+        self._applier = Applier(journal, collection, generation, stage, self._apply)
         self._applying: asyncio.Future[None] | None = None
+        self._between = asyncio.Lock()
         self._stopped = False
         self._woken = asyncio.Event()
         self._advanced = asyncio.Condition()
@@ -54,6 +72,26 @@ class Follower:
             await self._advanced.wait_for(lambda: self._stopped or self.status.applied_sequence >= sequence)
         if self._stopped:
             raise NotFound("collection", self.collection)
+
+    @property
+    def is_following(self) -> bool:
+        """False once it is closed or dropped."""
+        return not self._stopped
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncGenerator[int, None]:
+        """Waits for the batch under way; nothing is applied while the context lasts. Gives the index's checkpoint.
+
+        Raises `NotFound` when the collection is deleted, and what the index raises when asked for its checkpoint.
+        """
+        async with self._between:
+            if self._stopped:
+                raise NotFound("collection", self.collection)
+            yield await self.index.checkpoint()
+
+    async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
+        """Applies again what the index lost, inside of `paused` and at the checkpoint that it gave."""
+        await self._apply(changes, checkpoint)
 
     async def close(self) -> None:
         """Stops between two batches at the latest, then closes the index."""
@@ -75,40 +113,69 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             try:
-                reached = await self.index.checkpoint()
-                if reached != self.status.applied_sequence:  # a batch may have failed after all of it was applied
-                    self.status = FollowerStatus(reached)
-                    await self._announce()
+                reached = await self._begin()
+                await self._applier.count()
+                await self._reach(reached)  # a batch may have failed after all of it was applied
                 await self._apply_for_ever()
             except NotFound:
                 return  # the collection is gone; whoever removed it drops this index
             except Exception as error:
-                self._note_failure(error)
-                await asyncio.sleep(self._pause())
+                await self._pause_after(error)
+
+    async def _begin(self) -> int:
+        """The checkpoint to go on from. An index of a collection that is gone is asked nothing, lest it be made."""
+        await self._known()
+        return await self.index.checkpoint()
+
+    async def _pause_after(self, error: Exception) -> None:
+        self._note_failure(error)
+        await asyncio.sleep(self._pause())
+
+    async def _known(self) -> Collection:
+        known = await self._journal.collection(self.collection)
+        if self._incarnation not in ("", known.incarnation):
+            raise NotFound("collection", self.collection)
+        return known
 
     async def _apply_for_ever(self) -> None:
         while True:
             self._woken.clear()
-            known = await self._journal.collection(self.collection)
+            known = await self._known()
             if self.status.applied_sequence > known.last_sequence:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
-                await self._apply_next()
+                async with self._between:
+                    await self._apply_next()
                 continue
             else:
-                self.status = FollowerStatus(known.last_sequence)
+                self.status = FollowerStatus(known.last_sequence, dead_letter_count=self._applier.dead_letter_count)
             await self._announce()
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
-        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self._split)
+        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self.split)
+        await self._applier.apply(batch.changes, batch.upto)
+
+    async def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        await self._check()
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
-        self._applying = asyncio.ensure_future(self.index.apply(batch.changes, upto=batch.upto))
+        self._applying = asyncio.ensure_future(self.index.apply(changes, upto=upto))
         try:
             await asyncio.shield(self._applying)
         except NotFound as error:
-            raise RuntimeError("the index does not know its collection") from error
-        self.status = FollowerStatus(batch.upto)
+            raise Unavailable("the index does not know its collection") from error
+        await self._reach(upto)
+
+    async def _check(self) -> None:
+        """Raises when this follower may not write to the index now."""
+
+    async def _reach(self, sequence: int) -> None:
+        """A problem is over once the index has got further."""
+        count = self._applier.dead_letter_count
+        if sequence == self.status.applied_sequence:
+            self.status = replace(self.status, dead_letter_count=count)
+        else:
+            self.status = FollowerStatus(sequence, dead_letter_count=count)
         await self._announce()
 
     async def _announce(self) -> None:

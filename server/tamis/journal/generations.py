@@ -166,6 +166,7 @@ def sweep(db: Database, key: int, number: int, limit: int) -> bool:
         return True
     if row[0] not in live_splits(db, key) and divided.sweep(db, key, row[0], limit) == limit:
         return False
+    db.execute("DELETE FROM dead_letters WHERE collection = ? AND generation = ?", (key, number))
     db.execute("DELETE FROM generations WHERE collection = ? AND number = ?", (key, number))
     return True
 

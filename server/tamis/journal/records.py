@@ -8,16 +8,20 @@ from datetime import datetime
 from typing import TypeAlias, Union
 
 from tamis.errors import NotFound
-from tamis.model import Change, Document, Passage
+from tamis.model import Change, Document, Passage, Value
 
 __all__ = [
     "Changes",
     "Collection",
+    "DeadLetter",
     "Delete",
     "Generation",
     "Mutation",
+    "Patch",
     "Portion",
     "Recipe",
+    "RequestKey",
+    "Rewrite",
     "Upsert",
     "Written",
 ]
@@ -55,7 +59,8 @@ class Collection:
     """A collection as the journal knows it. A recreated one has another incarnation; sequences are dense from 1.
 
     `language` is an ISO 639-1 code, empty when none was given. `passage_count` is that of the generation that serves.
-    `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces.
+    `generations` are in the order of their numbers, dropped ones among them for as long as they leave traces. Changes
+    up to `compacted_upto` may be gone where they were superseded.
     """
 
     id: str
@@ -67,6 +72,7 @@ class Collection:
     language: str = ""
     serving_generation: int = 1
     generations: tuple[Generation, ...] = ()
+    compacted_upto: int = 0
 
     @property
     def live(self) -> tuple[Generation, ...]:
@@ -108,7 +114,31 @@ class Delete:
     document_id: str
 
 
-Mutation: TypeAlias = Union[Upsert, Delete]
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Set and remove keys of a document's metadata, and leave the rest. The document must be there."""
+
+    document_id: str
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    removed_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Write a document as it is, in a new version, so that every index sees it again; if it is there."""
+
+    document_id: str
+
+
+Mutation: TypeAlias = Union[Upsert, Delete, Patch, Rewrite]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Names a request, so that it is carried out once. `fingerprint` is of what it asks for."""
+
+    id: str
+    fingerprint: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +164,15 @@ class Portion:
 
     after: str
     documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A document that an index could not take. `reason` is for people, and never a part of the document."""
+
+    stage: str
+    generation: int
+    document_id: str
+    document_version: int
+    reason: str
+    create_time: datetime

@@ -107,7 +107,56 @@ CREATE UNIQUE INDEX passages_by_id ON passages (collection, split, id);
 CREATE INDEX passages_by_document ON passages (collection, document_id, split, ordinal);
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, _TABLES), (2, _LANGUAGE_AND_PLACES), (4, _GENERATIONS))
+# A lease outlives its collection, so that the epochs of one that is created anew go on from there.
+_LEASES = """
+CREATE TABLE leases (
+    collection TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    stage TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    expires REAL NOT NULL,
+    PRIMARY KEY (collection, generation, stage)
+);
+"""
+
+_COMPACTION = """
+ALTER TABLE collections ADD COLUMN compacted_upto INTEGER NOT NULL DEFAULT 0;
+"""
+
+_DEAD_LETTERS_AND_REQUESTS = """
+CREATE TABLE dead_letters (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    stage TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    document_version INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (collection, stage, document_id, generation)
+);
+CREATE INDEX dead_letters_by_document ON dead_letters (collection, document_id);
+CREATE TABLE requests (
+    collection INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    written_count INTEGER NOT NULL,
+    unchanged_count INTEGER NOT NULL,
+    time TEXT NOT NULL,
+    PRIMARY KEY (collection, id)
+);
+CREATE INDEX requests_by_time ON requests (collection, time);
+"""
+
+MIGRATIONS: tuple[tuple[int, str], ...] = (
+    (1, _TABLES),
+    (2, _LANGUAGE_AND_PLACES),
+    (3, _DEAD_LETTERS_AND_REQUESTS),
+    (4, _GENERATIONS),
+    (5, _LEASES),
+    (6, _COMPACTION),
+)
 """What leads to each version of the schema from the one before it; never changed once released."""
 
 SCHEMA_VERSION = MIGRATIONS[-1][0]

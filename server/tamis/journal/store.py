@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from tamis.errors import AlreadyExists, NotFound
+from tamis.errors import AlreadyExists, InvalidRequest, NotFound
 from tamis.journal import generations, passages
 from tamis.journal.database import Database
 from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
 from tamis.journal.generations import SplitsChanged
-from tamis.journal.records import Changes, Collection, Delete, Mutation, Portion, Recipe, Upsert, Written
+from tamis.journal.records import (
+    Changes,
+    Collection,
+    Delete,
+    Mutation,
+    Patch,
+    Portion,
+    Recipe,
+    Rewrite,
+    Upsert,
+    Written,
+)
 from tamis.journal.schema import MIGRATIONS
 from tamis.model import Change, Document, Passage
 
 __all__ = ["Store"]
+
+T = TypeVar("T")
+_MOST_METADATA = 1 << 16  # bytes, as it is kept
 
 
 class Store:
@@ -27,6 +41,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         """Brings the tables up to date. Raises `ConfigurationError` when a newer Tamis wrote them."""
         self.database = self._db = database
+        self._is_writing = False
         database.migrate(MIGRATIONS)
 
     def close(self) -> None:
@@ -36,14 +51,29 @@ class Store:
     def begin(self) -> None:
         """Opens a transaction that others of this connection join."""
         self._db.begin()
+        self._is_writing = True
 
     def commit(self) -> None:
         """Makes everything since `begin` durable: on return it survives a crash of process and machine."""
         self._db.commit()
+        self._is_writing = False
 
     def rollback(self) -> None:
         """Undoes everything since `begin`."""
+        self._is_writing = False
         self._db.rollback()
+
+    def read(self, work: Callable[[Store], T]) -> T:
+        """Does `work` on the journal as it is at one moment."""
+        self._db.begin(read_only=True)
+        try:
+            return work(self)
+        finally:
+            self._db.rollback()
+
+    def announce(self, topics: Sequence[str]) -> None:
+        """Tells other servers of the same journal what was committed to."""
+        self._db.announce(topics)
 
     def savepoint(self) -> None:
         """Marks the place that `undo` goes back to."""
@@ -73,15 +103,24 @@ class Store:
 
     def delete_collection(self, id: str) -> None:
         """Removes a collection and everything in it. Raises `NotFound`."""
-        self._db.execute("DELETE FROM collections WHERE key = ?", (self.key(id),))
+        if not self._db.execute("DELETE FROM collections WHERE id = ?", (id,)).rowcount:
+            raise self._missing(id)
 
     def collection(self, id: str) -> Collection:
         """Raises `NotFound`."""
         return self._collections("WHERE id = ?", self._found(id))[0]
 
     def key(self, id: str) -> int:
-        """What rows of a collection say in place of its id. Raises `NotFound`."""
-        return int(self._one("SELECT key FROM collections WHERE id = ?", self._found(id))[0])
+        """What rows of a collection say in place of its id. Raises `NotFound`.
+
+        In a transaction that writes, no other server writes to the collection from here until the end, so that its
+        sequences become visible in order and without gaps. Ask for the key before anything else of the collection.
+        """
+        lock = self._db.lock if self._is_writing else ""
+        found = self._one(f"SELECT key FROM collections WHERE id = ?{lock}", id)
+        if found is None:
+            raise self._missing(id)
+        return int(found[0])
 
     def collections(self, limit: int, after: str = "") -> list[Collection]:
         """At most `limit` collections by id, those beyond `after`."""
@@ -90,14 +129,15 @@ class Store:
     def write(self, id: str, mutations: Sequence[Mutation]) -> Written:
         """Applies mutations in order, each with the next sequence; what changes nothing gets none.
 
-        Raises `SplitsChanged` when one lacks the passages of a split.
+        Raises `SplitsChanged` when one lacks the passages of a split; `NotFound` for a patch of a document that is not
+        there, and `InvalidRequest` for one that has its metadata grow too large, both with the place of the patch.
         """
         key = self.key(id)
         start = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
         splits = generations.live_splits(self._db, key)
         sequence, newest, unchanged = start, 0, 0
-        for mutation in mutations:
-            known = self._mutate(key, sequence + 1, mutation, splits)
+        for place, mutation in enumerate(mutations):
+            known = self._mutate(key, sequence + 1, mutation, splits, place)
             unchanged += known is not None
             sequence += known is None
             newest = max(newest, sequence if known is None else known)
@@ -106,13 +146,10 @@ class Store:
 
     def document(self, id: str, document_id: str) -> Document:
         """Raises `NotFound` for the collection or the document."""
-        found = self._db.execute(
-            "SELECT id, text, title, metadata, version, landmarks FROM documents WHERE collection = ? AND id = ?",
-            (self.key(id), document_id),
-        ).fetchone()
+        found = self._document(self.key(id), document_id)
         if found is None:
             raise NotFound("document", document_id, field="document_id")
-        return _document(found)
+        return found
 
     def documents(self, id: str, limit: int, after: str = "") -> list[Document]:
         """At most `limit` documents by id, those beyond `after`, without their texts and landmarks."""
@@ -165,29 +202,37 @@ class Store:
                 found = passages.of_document(self._db, key, split, document_id)
                 size += sum(len(each.text) for each in found)
                 changes.append(Change(sequence, document_id, found))
+        else:
+            if len(rows) < limit:  # the last changes may have been compacted away
+                last = self._one("SELECT last_sequence FROM collections WHERE key = ?", key)[0]
+                upto = max(upto, last)
         return Changes(tuple(changes), upto)
 
-    def _mutate(self, key: int, sequence: int, mutation: Mutation, splits: Mapping[int, bool]) -> int | None:
+    def _mutate(
+        self, key: int, sequence: int, mutation: Mutation, splits: Mapping[int, bool], place: int
+    ) -> int | None:
         """Applies one mutation; returns None, or the version already there when nothing changed."""
-        if isinstance(mutation, Upsert) and not splits.keys() <= mutation.divisions.keys():
+        match mutation:
+            case Upsert():
+                return self._upsert(key, sequence, mutation, splits)
+            case Delete(document_id):
+                return self._delete(key, sequence, document_id)
+            case Patch():
+                return self._patch(key, sequence, mutation, f"patches[{place}]")
+            case Rewrite(document_id):
+                return self._rewrite(key, sequence, document_id)
+
+    def _upsert(self, key: int, sequence: int, mutation: Upsert, splits: Mapping[int, bool]) -> int | None:
+        if not splits.keys() <= mutation.divisions.keys():
             raise SplitsChanged("a generation of the collection was begun meanwhile; write again")
-        document_id = mutation.document_id if isinstance(mutation, Delete) else mutation.document.id
-        known = self._db.execute(
-            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", (key, document_id)
-        ).fetchone()
-        if isinstance(mutation, Delete):
-            if known is None:
-                return 0
-        elif (
-            known is not None
-            and known[1] == _content_hash(mutation.document)
-            and self._is_divided_so(key, mutation, splits)
-        ):
+        document = mutation.document
+        known = self._known(key, document.id)
+        is_same = known is not None and known[1] == _content_hash(document)
+        if is_same and self._is_divided_so(key, mutation, splits):
             return int(known[0])
-        self._log(key, sequence, document_id, isinstance(mutation, Delete))
-        self._remove(key, document_id, known is not None)
-        if isinstance(mutation, Upsert):
-            self._insert(key, sequence, mutation, splits)
+        self._log(key, sequence, document.id, False)
+        self._remove(key, document.id, known is not None)
+        self._insert(key, sequence, mutation, splits)
         return None
 
     def _is_divided_so(self, key: int, mutation: Upsert, splits: Mapping[int, bool]) -> bool:
@@ -195,6 +240,53 @@ class Store:
         id, divisions = mutation.document.id, mutation.divisions
         divided = [split for split, is_divided in splits.items() if is_divided]
         return all(passages.are_stored(self._db, key, split, id, divisions[split]) for split in divided)
+
+    def _delete(self, key: int, sequence: int, document_id: str) -> int | None:
+        if self._known(key, document_id) is None:
+            return 0
+        self._log(key, sequence, document_id, True)
+        self._remove(key, document_id, True)
+        return None
+
+    def _patch(self, key: int, sequence: int, patch: Patch, field: str) -> int | None:
+        known = self._document(key, patch.document_id)
+        if known is None:
+            raise NotFound("document", patch.document_id, field=f"{field}.document_id")
+        kept = {name: value for name, value in known.metadata.items() if name not in patch.removed_keys}
+        before, after = encode(known.metadata), encode({**kept, **patch.metadata})
+        if after == before:
+            return known.version
+        size = len(after.encode())
+        if size > max(_MOST_METADATA, len(before.encode())):
+            description = f"would have the document's metadata take {size:,} bytes; {_MOST_METADATA:,} are allowed"
+            raise InvalidRequest.of(f"{field}.metadata", description)
+        self._log(key, sequence, known.id, False)
+        patched = replace(known, metadata=decode(after))
+        self._db.execute(
+            "UPDATE documents SET version = ?, metadata = ?, content_hash = ? WHERE collection = ? AND id = ?",
+            (sequence, after, _content_hash(patched), key, known.id),
+        )
+        return None
+
+    def _rewrite(self, key: int, sequence: int, document_id: str) -> int | None:
+        if self._known(key, document_id) is None:
+            return 0
+        self._log(key, sequence, document_id, False)
+        self._db.execute(
+            "UPDATE documents SET version = ? WHERE collection = ? AND id = ?", (sequence, key, document_id)
+        )
+        return None
+
+    def _known(self, key: int, document_id: str) -> Any:
+        """Version and content hash, or None."""
+        return self._one(
+            "SELECT version, content_hash FROM documents WHERE collection = ? AND id = ?", key, document_id
+        )
+
+    def _document(self, key: int, document_id: str) -> Document | None:
+        columns = "id, text, title, metadata, version, landmarks"
+        found = self._one(f"SELECT {columns} FROM documents WHERE collection = ? AND id = ?", key, document_id)
+        return None if found is None else _document(found)
 
     def _log(self, key: int, sequence: int, document_id: str, is_delete: bool) -> None:
         row = (key, sequence, document_id, is_delete, datetime.now(UTC).isoformat())
@@ -225,23 +317,30 @@ class Store:
 
     def _found(self, id: str) -> str:
         if self._db.execute("SELECT 1 FROM collections WHERE id = ?", (id,)).fetchone() is None:
-            known = [row[0] for row in self._db.execute("SELECT id FROM collections ORDER BY id LIMIT 20")]
-            raise NotFound("collection", id, available=known, field="collection")
+            raise self._missing(id)
         return id
+
+    def _missing(self, id: str) -> NotFound:
+        known = [row[0] for row in self._db.execute("SELECT id FROM collections ORDER BY id LIMIT 20")]
+        return NotFound("collection", id, available=known, field="collection")
 
     def _collections(self, where: str, *values: object) -> list[Collection]:
         rows = self._db.execute(
             "SELECT id, incarnation, create_time, last_sequence, document_count, (SELECT g.passage_count FROM "
             "generations g WHERE g.collection = key AND g.number = serving_generation), language, serving_generation, "
-            f"key FROM collections {where}",
+            f"compacted_upto, key FROM collections {where}",
             values,
         )
         return [self._collection(row) for row in rows.fetchall()]
 
     def _collection(self, row: Sequence[Any]) -> Collection:
-        id, incarnation, created, *columns, key = row
+        id, incarnation, created, *columns, compacted, key = row
         known = generations.generations(self._db, key)
-        return replace(Collection(id, incarnation, datetime.fromisoformat(created), *columns), generations=known)
+        return replace(
+            Collection(id, incarnation, datetime.fromisoformat(created), *columns),
+            generations=known,
+            compacted_upto=compacted,
+        )
 
     def _one(self, statement: str, *values: object) -> Any:
         return self._db.execute(statement, values).fetchone()

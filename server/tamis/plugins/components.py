@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from tamis.component import Component, references
 from tamis.config import Config, PluginConfig, allowed
+from tamis.embeddings import FILE, stored
 from tamis.errors import ConfigurationError
 from tamis.events import StageRole
+from tamis.models import Embedder
 from tamis.plugins.discovery import ROLES, InstalledPlugin, PluginProblem, candidates, discover
 from tamis.plugins.replacements import check_replacements
 
@@ -117,10 +119,18 @@ class _Builder:
         self._path.append(name)
         table = self._tables[name]
         plugin = self._plugin(name, table)
-        component = self._constructed(name, table, self._loaded(name, plugin))
+        component = self._stored(name, table, self._constructed(name, table, self._loaded(name, plugin)))
         self._path.pop()
         self._built[name], self._plugins[name] = component, plugin
         return component
+
+    def _stored(self, name: str, table: PluginConfig, component: Component) -> Component:
+        if not table.stored:
+            return component
+        if not isinstance(component, Embedder):
+            raise self._error(name, f"stored is for embedders, not for a {type(component).__name__}", "stored")
+        path = self._config.server.data_directory / FILE
+        return stored(component, path, most_bytes=table.stored_bytes)
 
     def _plugin(self, name: str, table: PluginConfig) -> InstalledPlugin:
         is_stage = name in self._config.stages

@@ -11,7 +11,9 @@ import grpc
 
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
+from tamis.rpc.dead_letters import DeadLetterCalls
 from tamis.rpc.generations import GenerationCalls
+from tamis.rpc.upkeep import UpkeepCalls
 from tamis.service import Tamis
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import index_service_pb2_grpc
@@ -22,9 +24,12 @@ from tamis.wire.checks import (
     encoded_page_token,
     identifier,
     page_size,
+    request_id,
 )
+from tamis.wire.filters import to_selection
 from tamis.wire.generations import from_index_state
 from tamis.wire.passages import from_document, from_seconds, to_documents
+from tamis.wire.patches import to_patches
 
 __all__ = ["IndexServicer"]
 
@@ -32,7 +37,7 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _MOST_BATCH = 1_000
 
 
-class IndexServicer(GenerationCalls, index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer(DeadLetterCalls, GenerationCalls, UpkeepCalls, index_service_pb2_grpc.IndexServiceServicer):
     """Validates, calls the service, converts."""
 
     def __init__(self, tamis: Tamis) -> None:
@@ -88,14 +93,32 @@ class IndexServicer(GenerationCalls, index_service_pb2_grpc.IndexServiceServicer
     async def DeleteDocuments(  # noqa: N802
         self, request: pb.DeleteDocumentsRequest, context: Context
     ) -> pb.DeleteDocumentsResponse:
-        collection = collection_id(request.collection)
-        ids = request.document_ids
+        collection, name = collection_id(request.collection), request_id(request.request_id)
+        ids, by_filter = request.document_ids, request.HasField("filter")
+        if by_filter and ids:
+            raise InvalidRequest.of("filter", "excludes document_ids: set one of them")
+        if by_filter:
+            written = await self._tamis.delete_matching(collection, to_selection(request.filter), name)
+            return pb.DeleteDocumentsResponse(deleted_count=written.written_count, sequence=written.sequence)
         if not 1 <= len(ids) <= _MOST_BATCH:
-            raise InvalidRequest.of("document_ids", f"holds {len(ids):,} ids; 1 to {_MOST_BATCH:,} are allowed")
+            description = f"holds {len(ids):,} ids; 1 to {_MOST_BATCH:,} are allowed, or a filter instead"
+            raise InvalidRequest.of("document_ids", description)
         checked = [identifier(each, f"document_ids[{place}]") for place, each in enumerate(ids)]
         distinct(checked, "document_ids[{}]")
-        written = await self._tamis.delete_documents(collection, checked)
+        written = await self._tamis.delete_documents(collection, checked, name)
         return pb.DeleteDocumentsResponse(deleted_count=written.written_count, sequence=written.sequence)
+
+    async def PatchMetadata(  # noqa: N802
+        self, request: pb.PatchMetadataRequest, context: Context
+    ) -> pb.PatchMetadataResponse:
+        collection, name = collection_id(request.collection), request_id(request.request_id)
+        patches = to_patches(request.patches, most=_MOST_BATCH)
+        written = await self._tamis.patch_metadata(collection, patches, name)
+        return pb.PatchMetadataResponse(
+            written_count=written.written_count,
+            unchanged_count=written.unchanged_count,
+            sequence=written.sequence,
+        )
 
     async def WaitIndexed(  # noqa: N802
         self, request: pb.WaitIndexedRequest, context: Context
@@ -125,7 +148,7 @@ class IndexServicer(GenerationCalls, index_service_pb2_grpc.IndexServiceServicer
             elif request.collection not in ("", collection):
                 raise InvalidRequest.of("collection", f"is another one than before in this stream ({collection!r})")
             documents = to_documents(request.documents, most=_MOST_BATCH)
-            written = await self._tamis.write(collection, documents)
+            written = await self._tamis.write(collection, documents, request_id(request.request_id))
             yield pb.WriteDocumentsResponse(
                 batch=batch,
                 sequence=written.sequence,

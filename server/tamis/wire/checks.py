@@ -19,10 +19,12 @@ __all__ = [
     "identifier",
     "page_size",
     "query_text",
+    "request_id",
 ]
 
 _COLLECTION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _LONGEST_QUERY = 10_000
 
 
@@ -53,6 +55,13 @@ def identifier(value: str, field: str, *, most_bytes: int = 512) -> str:
         raise InvalidRequest.of(field, f"has {len(value.encode()):,} bytes; at most {most_bytes} are allowed")
     if _CONTROL.search(value):
         raise InvalidRequest.of(field, "holds a control character")
+    return value
+
+
+def request_id(value: str) -> str:
+    """Empty, or 1 to 128 characters of A-Z, a-z, 0-9, ., _, : and -."""
+    if value and not _REQUEST.fullmatch(value):
+        raise InvalidRequest.of("request_id", "is 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', ':' and '-'")
     return value
 
 

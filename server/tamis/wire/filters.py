@@ -9,7 +9,7 @@ from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, S
 from tamis.v1 import filter_pb2, value_pb2
 from tamis.wire.values import to_value
 
-__all__ = ["to_filter", "to_path"]
+__all__ = ["to_filter", "to_path", "to_selection"]
 
 _DEEPEST = 16
 _MOST_CONDITIONS = 1_000
@@ -27,17 +27,38 @@ _ORDERINGS = frozenset({Operator.LESS, Operator.LESS_OR_EQUAL, Operator.GREATER,
 
 def to_filter(message: filter_pb2.Filter, field: str = "filter") -> Filter:
     """Raises `InvalidRequest` with the path of the first condition that makes no sense."""
-    return _Reader().read(message, field, 1)
+    return _Reader(field).read(message, field, 1)
+
+
+def to_selection(message: filter_pb2.Filter, field: str = "filter") -> Filter:
+    """A filter that says which documents to change; one with an empty list in it, which may choose all, is refused."""
+    found = to_filter(message, field)
+    _check_selects(found, field)
+    return found
+
+
+def _check_selects(filter: Filter, field: str) -> None:
+    match filter:
+        case And(()) | Or(()) | In(_, ()):
+            raise InvalidRequest.of(field, "has an empty list of conditions or values; nothing is changed by accident")
+        case And(operands) | Or(operands):
+            kind = "and" if isinstance(filter, And) else "or"
+            for place, each in enumerate(operands):
+                _check_selects(each, f"{field}.{kind}.filters[{place}]")
+        case Not(operand):
+            _check_selects(operand, f"{field}.not")
 
 
 class _Reader:
-    def __init__(self) -> None:
-        self._count = 0
+    """Counts what one filter has in all; `field` is where it is in its request."""
+
+    def __init__(self, field: str) -> None:
+        self._field, self._count, self._value_count = field, 0, 0
 
     def read(self, message: filter_pb2.Filter, field: str, depth: int) -> Filter:
         self._count += 1
         if self._count > _MOST_CONDITIONS:
-            raise InvalidRequest.of("filter", f"has more than {_MOST_CONDITIONS:,} conditions")
+            raise InvalidRequest.of(self._field, f"has more than {_MOST_CONDITIONS:,} conditions")
         if depth > _DEEPEST:
             raise InvalidRequest.of(field, f"conditions nest more than {_DEEPEST} deep")
         kind = message.WhichOneof("condition")
@@ -51,7 +72,7 @@ class _Reader:
             case "comparison":
                 return _comparison(message.comparison, f"{field}.comparison")
             case "membership":
-                return _membership(message.membership, f"{field}.membership")
+                return self._membership(message.membership, f"{field}.membership")
             case "existence":
                 return Exists(to_path(message.existence.field, f"{field}.existence.field"))
         raise InvalidRequest.of(field, "has no condition: set one of and, or, not, comparison, membership, existence")
@@ -60,6 +81,13 @@ class _Reader:
         return tuple(
             self.read(each, f"{field}.filters[{place}]", depth + 1) for place, each in enumerate(message.filters)
         )
+
+    def _membership(self, message: filter_pb2.Membership, field: str) -> In:
+        self._value_count += len(message.values)
+        if self._value_count > _MOST_VALUES:
+            raise InvalidRequest.of(f"{field}.values", f"makes more than {_MOST_VALUES:,} in the whole filter")
+        path = to_path(message.field, f"{field}.field")
+        return In(path, tuple(_scalar(each, f"{field}.values[{place}]") for place, each in enumerate(message.values)))
 
 
 def _comparison(message: filter_pb2.Comparison, field: str) -> Compare:
@@ -74,13 +102,6 @@ def _comparison(message: filter_pb2.Comparison, field: str) -> Compare:
         message_text = f"{operator.value} takes an int, double, string or timestamp, not {kind}"
         raise InvalidRequest.of(f"{field}.value", message_text)
     return Compare(path, operator, value)
-
-
-def _membership(message: filter_pb2.Membership, field: str) -> In:
-    if len(message.values) > _MOST_VALUES:
-        raise InvalidRequest.of(f"{field}.values", f"holds more than {_MOST_VALUES:,} values")
-    path = to_path(message.field, f"{field}.field")
-    return In(path, tuple(_scalar(each, f"{field}.values[{place}]") for place, each in enumerate(message.values)))
 
 
 def _scalar(message: value_pb2.Value, field: str) -> Scalar:

@@ -33,6 +33,7 @@ def from_index_state(state: IndexState) -> pb.IndexState:
         applied_sequence=state.applied_sequence,
         lag_count=state.lag_count,
         problem=state.problem,
+        dead_letter_count=state.dead_letter_count,
     )
 
 

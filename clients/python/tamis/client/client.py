@@ -9,6 +9,7 @@ from typing import Any, Self
 import grpc
 
 from tamis.client.errors import typed_errors
+from tamis.client.writing import Writing
 from tamis.v1 import (
     catalog_service_pb2_grpc,
     filter_pb2,
@@ -126,11 +127,13 @@ class Client:
     def write(
         self, collection: str, documents: Iterable[passage_pb2.Document], *, batch_size: int = 64
     ) -> Iterator[index_service_pb2.WriteDocumentsResponse]:
-        """Writes documents in batches and yields each acknowledgement; what it covers is durable."""
-        batches = _batches(documents, batch_size)
-        requests = (index_service_pb2.WriteDocumentsRequest(collection=collection, documents=each) for each in batches)
-        with typed_errors():
-            yield from self.index.WriteDocuments(requests)
+        """Writes documents in batches and yields each acknowledgement; what it covers is durable.
+
+        When the server goes away, the batches that it has not acknowledged are sent again, for about a minute; each
+        has a request id, so that one it had written is not written twice.
+        """
+        writing = Writing(collection, _batches(documents, batch_size))
+        yield from writing.run(self.index.WriteDocuments)
 
     def wait_indexed(self, collection: str, sequence: int = 0, *, timeout: float | None = None) -> None:
         """Returns once everything up to `sequence` can be found; 0 stands for everything written so far."""

@@ -1,0 +1,93 @@
+"""`tamis verify`: whether every index holds what the journal says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from google.protobuf.json_format import MessageToDict
+from rich.table import Table
+from rich.text import Text
+
+from tamis.cli.options import DEFAULT_ADDRESS, Address, Json
+from tamis.cli.output import ExitCode, console, failures, notices, print_json
+from tamis.client import Client
+from tamis.client.errors import typed_errors
+from tamis.v1 import index_service_pb2 as pb
+
+__all__ = ["collection_names", "verify"]
+
+_JOURNAL = "(journal)"
+
+
+def verify(
+    collection: Annotated[str | None, typer.Argument(help="One collection; all of them without it.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend indexes where they differ.")] = False,
+    address: Address = DEFAULT_ADDRESS,
+    json: Json = False,
+) -> None:
+    """Compares the journal with itself and with every index, passage by passage, while the server serves.
+
+    Ends with 1 when something differs or is wrong, also when it was mended.
+    """
+    found: list[tuple[str, pb.VerifyCollectionResponse]] = []
+    with failures(address), Client(address) as client, typed_errors():
+        names = [collection] if collection else collection_names(client)
+        with notices.status("verifying") as status:
+            for name in names:
+                status.update(f"verifying {name}: journal")
+                for each in client.index.VerifyCollection(pb.VerifyCollectionRequest(collection=name, repair=repair)):
+                    found.append((name, each))
+                    status.update(f"verifying {name}: {each.stage or 'journal'} is done")
+    if json:
+        fields: dict[str, Any] = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
+        print_json([{"collection": name, **MessageToDict(each, **fields)} for name, each in found])
+    else:
+        console.print(_table(found) if found else "no collections yet")
+        for line in _details(found, repair):
+            console.print(line, soft_wrap=True)
+    if any(_differs(each) for _, each in found):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def collection_names(client: Client) -> list[str]:
+    """Every collection of the server, by name."""
+    names: list[str] = []
+    token = ""
+    while True:
+        page = client.index.ListCollections(pb.ListCollectionsRequest(page_size=100, page_token=token))
+        names += [each.id for each in page.collections]
+        token = page.next_page_token
+        if not token:
+            return names
+
+
+def _differs(found: pb.VerifyCollectionResponse) -> bool:
+    return bool(found.missing_count or found.extra_count or found.document_ids or found.problems)
+
+
+def _table(found: list[tuple[str, pb.VerifyCollectionResponse]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    numbers = ("generation", "sequence", "passages", "missing", "extra", "repaired")
+    for column in ("collection", "index", *numbers, ""):
+        table.add_column(column, justify="right" if column in numbers else "left")
+    for name, each in found:
+        verdict = Text("differs", "bold red") if _differs(each) else Text("as it should be", "green")
+        counts = (each.generation, each.sequence, each.passage_count, each.missing_count, each.extra_count)
+        texts = [*(f"{count:,}" for count in counts), f"{each.repaired_document_count:,}"]
+        if not each.stage:
+            texts[3:] = ["", "", ""]
+        table.add_row(Text(name, "bold"), each.stage or Text(_JOURNAL, "dim"), *texts, verdict)
+    return table
+
+
+def _details(found: list[tuple[str, pb.VerifyCollectionResponse]], repair: bool) -> Iterator[Text]:
+    for name, each in found:
+        where = f"{name}/{each.stage or _JOURNAL}"
+        for problem in each.problems:
+            yield Text.assemble((f"{where}: ", "bold"), problem)
+        if each.document_ids:
+            yield Text.assemble((f"{where}: ", "bold"), "documents that differ: ", ", ".join(each.document_ids))
+    if not repair and any(each.stage and _differs(each) for _, each in found):
+        yield Text("mend the indexes with: tamis verify --repair", "dim")

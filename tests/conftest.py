@@ -1,0 +1,23 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from postgresql import Cluster, binaries
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A running PostgreSQL. Without its programs the test is skipped, or fails where they are required."""
+    programs = binaries()
+    if programs is None:
+        missing = "PostgreSQL's programs (initdb, postgres) are not installed"
+        if os.environ.get("TAMIS_REQUIRE_POSTGRESQL"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    cluster = Cluster(programs)
+    yield cluster
+    cluster.remove()

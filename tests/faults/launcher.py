@@ -1,0 +1,73 @@
+"""A whole server in a process of its own, forked from one that has imported everything: hundreds can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from faults import points
+
+import tamis_extractive  # noqa: F401  imported once, before the fork
+import tamis_qdrant.server.connection
+import tamis_qdrant.server.index  # noqa: F401
+import tamis_tantivy  # noqa: F401
+import tamis_transformers.late_interaction.reranker  # noqa: F401
+from tamis.cli.serve import LogFormat, configure_logs
+from tamis.config import load
+from tamis.journal import Follower
+from tamis.rpc.app import running
+
+__all__ = ["context", "serve"]
+
+HERE = Path(__file__).parent
+
+
+def context() -> Any:
+    """Forks servers from a process that has imported what this module imports."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["pytest", "faults.launcher"])
+    before = dict(os.environ)
+    os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE.parent), before.get("PYTHONPATH", "")]), OMP_NUM_THREADS="1")
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return made
+
+
+def serve(folder: Path, connection: Connection, deaths: Sequence[points.Death]) -> None:
+    """Serves `folder`: `tamis.toml`, `data`, `site` with the plugins of tests, `log`; sends its address."""
+    log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    sys.path.insert(0, str(folder / "site"))
+    os.environ["PYTHONPATH"] = str(HERE / "site")  # what the processes of plugins begin with
+    os.environ["TAMIS_TEST_DEATHS"] = points.encoded(deaths)
+    points.install(deaths)
+    configure_logs(LogFormat.JSON)
+    asyncio.run(_serve(folder, connection))
+
+
+async def _serve(folder: Path, connection: Connection) -> None:
+    config = load(folder / "tamis.toml").with_server(listen="127.0.0.1:0", data_directory=str(folder / "data"))
+    loop = asyncio.get_running_loop()
+    async with running(config) as server:
+        connection.send(server.address)
+        while await loop.run_in_executor(None, connection.recv) == "held":
+            connection.send(await server.tamis._loop.run(_held))
+
+
+async def _held() -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """What each index that follows the journal holds, asked of the index itself, by collection and stage."""
+    followers = [each for each in gc.get_objects() if isinstance(each, Follower) and not each._task.done()]
+    return {
+        (each.collection, each.stage): sorted([identity async for identity in each.index.ids()]) for each in followers
+    }

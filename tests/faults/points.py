@@ -1,0 +1,182 @@
+"""Exact points at which a process kills itself: functions of engines, wrapped from outside before the server starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["Death", "encoded", "install", "install_in_worker"]
+
+
+@dataclass(frozen=True)
+class Death:
+    """Dies at the `count`-th call of `point`: `before` it, `after` it, or `during`: `delay` seconds after it began.
+
+    `whole` has a worker of the embedded Qdrant take its server with it.
+    """
+
+    point: str
+    when: Literal["before", "during", "after"] = "before"
+    count: int = 1
+    delay: float = 0.0005
+    whole: bool = True
+
+
+class _Countdown:
+    def __init__(self, death: Death) -> None:
+        self._death, self._left = death, death.count
+
+    def around(self, work: Callable[[], Any]) -> Any:
+        self._left -= 1
+        if self._left:
+            return work()
+        match self._death.when:
+            case "before":
+                self._die()
+            case "during":  # by the kernel, whatever holds the interpreter's lock
+                signal.setitimer(signal.ITIMER_REAL, self._death.delay)
+                work()
+                signal.pause()
+            case "after":
+                work()
+                self._die()
+        raise AssertionError("died")
+
+    def _die(self) -> None:
+        if self._death.point.startswith("worker.") and self._death.whole:
+            os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def encoded(deaths: Sequence[Death]) -> str:
+    """For the environment of a worker."""
+    return json.dumps([asdict(each) for each in deaths])
+
+
+def install(deaths: Sequence[Death]) -> None:
+    """In the server's process, before it starts."""
+    counted = {each.point: _Countdown(each) for each in deaths if not each.point.startswith("worker.")}
+    if counted:
+        _wrap_sqlite(counted)
+        _wrap_tantivy(counted)
+        _wrap_methods(counted)
+
+
+def install_in_worker(text: str) -> None:
+    """In a process of the embedded Qdrant: wraps its engine."""
+    counted = {each.point: _Countdown(each) for each in (Death(**it) for it in json.loads(text))}
+    counted = {point: each for point, each in counted.items() if point.startswith("worker.")}
+    if not counted:
+        return
+    import qdrant_edge
+
+    real = qdrant_edge.EdgeShard
+
+    class Shard:
+        """The engine's shard, with the calls counted."""
+
+        def __init__(self, shard: Any) -> None:
+            self._shard = shard
+
+        @staticmethod
+        def load(*given: Any) -> Shard:
+            return Shard(real.load(*given))
+
+        @staticmethod
+        def create(*given: Any) -> Shard:
+            return Shard(real.create(*given))
+
+        def __getattr__(self, name: str) -> Any:
+            found, countdown = getattr(self._shard, name), counted.get(f"worker.{name}")
+            return found if countdown is None else lambda *given: countdown.around(lambda: found(*given))
+
+    qdrant_edge.EdgeShard = Shard
+
+
+def _wrap_sqlite(counted: dict[str, _Countdown]) -> None:
+    """`journal.commit` and `tokens.commit`: a transaction of that file's end."""
+    real = sqlite3.connect
+
+    def connect(path: Any, *given: Any, **named: Any) -> sqlite3.Connection:
+        countdown = counted.get(f"{os.path.basename(path).partition('.')[0]}.commit")
+        if countdown is None:
+            return real(path, *given, **named)
+
+        class Counted(sqlite3.Connection):
+            def execute(self, statement: str, *values: Any) -> Any:  # type: ignore[override]
+                run = super().execute
+                return (
+                    countdown.around(lambda: run(statement, *values))
+                    if statement == "COMMIT"
+                    else run(statement, *values)
+                )
+
+            def __exit__(self, *error: Any) -> Any:
+                leave = super().__exit__
+                return countdown.around(lambda: leave(*error))
+
+        return real(path, *given, factory=Counted, **named)
+
+    sqlite3.connect = connect  # type: ignore[assignment]
+
+
+def _wrap_tantivy(counted: dict[str, _Countdown]) -> None:
+    """`tantivy.commit`: the engine's own."""
+    countdown = counted.get("tantivy.commit")
+    if countdown is None:
+        return
+    import tantivy
+
+    real = tantivy.Index
+
+    class Writer:
+        def __init__(self, writer: Any) -> None:
+            self._writer = writer
+
+        def commit(self) -> Any:
+            return countdown.around(self._writer.commit)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._writer, name)
+
+    class Index:
+        def __init__(self, *given: Any, **named: Any) -> None:
+            self._index = real(*given, **named)
+
+        def writer(self, *given: Any) -> Writer:
+            return Writer(self._index.writer(*given))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._index, name)
+
+    tantivy.Index = Index
+
+
+def _wrap_methods(counted: dict[str, _Countdown]) -> None:
+    """Coroutines: `POINT` is `Class.method`; those of `during` begin their delay with the call."""
+    from tamis.indexes import Indexes
+    from tamis_qdrant.embedded.index import EmbeddedIndex
+    from tamis_qdrant.server.index import ServerIndex
+    from tamis_tantivy.index import TantivyIndex
+    from tamis_transformers.late_interaction.index import TokenIndex
+
+    for kind in (Indexes, EmbeddedIndex, ServerIndex, TantivyIndex, TokenIndex):
+        for name in [each for each in vars(kind) if f"{kind.__name__}.{each}" in counted]:
+            setattr(kind, name, _counted(getattr(kind, name), counted[f"{kind.__name__}.{name}"]))
+
+
+def _counted(method: Callable[..., Any], countdown: _Countdown) -> Callable[..., Any]:
+    async def wrapped(*given: Any, **named: Any) -> Any:
+        countdown._left -= 1
+        if countdown._left:
+            return await method(*given, **named)
+        if countdown._death.when == "after":
+            await method(*given, **named)
+        return countdown._die()
+
+    return wrapped
