@@ -21,6 +21,7 @@ from tamis.models import TextKind
 from tamis.stage import Index, Retriever
 from tamis_qdrant.address import Address
 from tamis_qdrant.embedded.index import EmbeddedIndex
+from tamis_qdrant.embedded.process import ShardShape
 from tamis_qdrant.naming import collection_name
 from tamis_qdrant.settings import QdrantSettings
 from tamis_qdrant.vectors import DenseVectors, NamedVectors
@@ -127,7 +128,12 @@ class QdrantRetriever(Retriever, SharesIndex):
         return await EmbeddedIndex.open(
             directory,
             self._embedder,
-            index_from=self._settings.index_from,
+            shape=ShardShape(
+                self._embedder.dimensions,
+                self._settings.index_from,
+                self._settings.quantization,
+                self._settings.on_disk,
+            ),
             files=self._work,
             closed=self._forget,
         )

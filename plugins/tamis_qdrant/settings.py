@@ -16,12 +16,16 @@ __all__ = ["QdrantSettings", "VectorName"]
 VectorName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 _Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000)]
 _Seconds: TypeAlias = Annotated[float, Field(gt=0, le=3_600)]
-_EMBEDDED_ONLY = frozenset({"embedder", "index_from"})
+_EMBEDDED = frozenset({"embedder", "index_from", "on_disk", "quantization"})
 
 
 class QdrantSettings(Settings):
     """Without `url` the engine is embedded, and `index_from` is the number of vectors outside the graph from which a
     new one is built; below it the exact search is as fast.
+
+    In both places `quantization` keeps small copies of the vectors in memory, by which the graph is walked: a quarter
+    of the size by `scalar`, a 32nd by `binary`; what is found is scored by the vectors themselves. `on_disk` leaves
+    those to the page cache, into which a million need not fit.
 
     With `url`, the address of the gRPC API, it is a server or a cluster. The key stands in `api_key_file`, or in
     `api_key`; over plaintext it is sent to this machine alone unless `plaintext_key` says otherwise. `ca_file` holds
@@ -56,7 +60,7 @@ class QdrantSettings(Settings):
     @model_validator(mode="after")
     def _fits_together(self) -> QdrantSettings:
         if not self.url:
-            if unused := sorted(self.model_fields_set - _EMBEDDED_ONLY):
+            if unused := sorted(self.model_fields_set - _EMBEDDED):
                 raise ValueError(f"{unused[0]} needs a url; without one the engine is embedded")
             return self
         if "index_from" in self.model_fields_set:

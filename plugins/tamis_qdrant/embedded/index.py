@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, superset, terms
-from tamis_qdrant.embedded.process import Worker, WorkerGone
+from tamis_qdrant.embedded.missed import Missed
+from tamis_qdrant.embedded.process import ShardShape, Worker, WorkerGone
 
 __all__ = ["EmbeddedIndex"]
 
@@ -31,6 +33,8 @@ _LOG = structlog.get_logger(__name__)
 _CURRENT, _LOCK = "current", "lock"
 _FORMAT = 2
 _PATIENCE = 30.0  # seconds that processes of a killed server may take to end
+_MISSED = "missed"
+_OUTSIDE = 0.25  # of the points in the graph, how many may be outside it
 
 
 class EmbeddedIndex:
@@ -48,17 +52,17 @@ class EmbeddedIndex:
         self,
         directory: Path,
         embedder: Embedder,
-        index_from: int,
+        shape: ShardShape,
         files: Executor,
         closed: Callable[[EmbeddedIndex], None],
     ) -> None:
         """Use `open`."""
-        self._directory, self._embedder, self._index_from, self._files = directory, embedder, index_from, files
+        self._directory, self._embedder, self._shape, self._files = directory, embedder, shape, files
         self._writing = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._worker: Worker | None = None
         self._building: asyncio.Task[None] | None = None
-        self._since_copy: list[tuple[dict[str, Any], Float32Array]] = []
+        self._missed: Missed | None = None
         self._closed, self._tell_closed = False, closed
         self._lock: int | None = None
 
@@ -68,13 +72,13 @@ class EmbeddedIndex:
         directory: Path,
         embedder: Embedder,
         *,
-        index_from: int,
+        shape: ShardShape,
         files: Executor,
         closed: Callable[[EmbeddedIndex], None],
     ) -> EmbeddedIndex:
         """Opens or creates; calls `closed` when it closes. Raises `ConfigurationError` when the vectors there were made
         by another embedder or a newer Tamis."""
-        index = cls(directory, embedder, index_from, files, closed)
+        index = cls(directory, embedder, shape, files, closed)
         try:
             await index._on_files(index._prepare)
             await index._serving()
@@ -100,9 +104,9 @@ class EmbeddedIndex:
         }
         async with self._writing:
             info = await self._ask("apply", vectors, **request)
-            if self._building is not None and not self._building.done():
-                self._since_copy.append((request, vectors))
-            elif info["points"] - info["indexed"] > self._index_from and info["points"] > 2 * info["indexed"]:
+            if self._missed is not None:
+                await self._on_files(partial(self._missed.add, request, vectors))
+            elif self._wants_graph(info):
                 await self._start_building()
 
     async def checkpoint(self) -> int:
@@ -136,8 +140,8 @@ class EmbeddedIndex:
 
     async def built(self) -> None:
         """Returns once no graph is being built."""
-        if self._building is not None:
-            await asyncio.gather(self._building, return_exceptions=True)
+        while (building := self._building) is not None and not building.done():
+            await asyncio.gather(building, return_exceptions=True)
 
     async def close(self) -> None:
         self._closed = True
@@ -175,38 +179,58 @@ class EmbeddedIndex:
     async def _start(self, shard: Path) -> Worker:
         if self._lock is None:
             raise WorkerGone
-        dimensions = self._embedder.dimensions
-        return await Worker.start(shard, dimensions=dimensions, index_from=self._index_from, lock=self._lock)
+        return await Worker.start(shard, self._shape, self._lock)
 
     def _unlock(self) -> None:
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
 
+    def _wants_graph(self, info: Mapping[str, int]) -> bool:
+        """Whether enough points are outside the graph: searches look at each of them, and building is dear."""
+        outside = info["points"] - info["indexed"]
+        return outside > self._shape.index_from and outside > _OUTSIDE * info["indexed"]
+
     async def _start_building(self) -> None:
         """Copies the shard, which nobody writes to meanwhile, and leaves the rest to a task."""
         source = self._shard()
         target = self._directory / f"shard-{int(source.name.split('-')[1]) + 1}"
         await self._on_files(lambda: _copy(source, target))
-        self._since_copy.clear()
-        self._building = asyncio.create_task(self._build(target))
+        self._missed = Missed(self._directory / _MISSED, self._shape.dimensions)
+        self._building = asyncio.create_task(self._build(target, self._missed))
 
-    async def _build(self, target: Path) -> None:
-        builder = await self._start(target)
+    async def _build(self, target: Path, missed: Missed) -> None:
+        """Leaves a copy with a graph in place of the shard, or everything as it was."""
         try:
-            await builder.ask("optimize")
+            info = await self._replaced_by(target, missed)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _LOG.exception("the graph could not be built; the old one serves on")
+            return
+        async with self._writing:
+            if self._missed is None and not self._closed and self._wants_graph(info):
+                await self._start_building()
+
+    async def _replaced_by(self, target: Path, missed: Missed) -> Mapping[str, int]:
+        builder: Worker | None = None
+        try:
+            builder = await self._start(target)
+            info = await builder.ask("optimize")
             async with self._writing:
-                for request, vectors in self._since_copy:
-                    await builder.ask("apply", vectors, **request)
+                for request, vectors in missed:
+                    info = await builder.ask("apply", vectors, **request)
                 await self._take_over(target, builder)
-        except BaseException as error:
-            await builder.kill()
+                self._missed = None
+            return info
+        except BaseException:
+            if builder is not None:
+                await builder.kill()
             shutil.rmtree(target, ignore_errors=True)
-            if not isinstance(error, asyncio.CancelledError):
-                _LOG.exception("the graph could not be built; the old one serves on")
             raise
         finally:
-            self._since_copy.clear()
+            self._missed = None
+            missed.remove()
 
     async def _take_over(self, target: Path, builder: Worker) -> None:
         """From here on the copy is the index; the old process answers what it was asked, then ends."""

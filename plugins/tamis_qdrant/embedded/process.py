@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import sys
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from tamis.models import Float32Array
 from tamis_qdrant.embedded import worker
 
-__all__ = ["Worker", "WorkerError", "WorkerGone"]
+__all__ = ["ShardShape", "Worker", "WorkerError", "WorkerGone"]
 
 _HEADER = struct.Struct(">II")
 _NO_VECTORS = np.empty(0, dtype=np.float32)
@@ -27,6 +28,16 @@ class WorkerGone(Exception):
 
 class WorkerError(Exception):
     """The engine refused a request; the text is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardShape:
+    """How a shard keeps its vectors; see `QdrantSettings`."""
+
+    dimensions: int
+    index_from: int
+    quantization: str
+    on_disk: bool
 
 
 class Worker:
@@ -41,14 +52,16 @@ class Worker:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, path: Path, *, dimensions: int, index_from: int, lock: int) -> Worker:
+    async def start(cls, path: Path, shape: ShardShape, lock: int) -> Worker:
         """Starts a process on the shard at `path`, which it creates if need be. It holds the file `lock` open, too."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             worker.__file__ or "",
             str(path),
-            str(dimensions),
-            str(index_from),
+            str(shape.dimensions),
+            str(shape.index_from),
+            shape.quantization,
+            str(int(shape.on_disk)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=(lock,),

@@ -30,8 +30,13 @@ _PAGE = 1_000
 class Shard:
     """The engine, with the checkpoint kept as a point of the shard itself: one log, one order."""
 
-    def __init__(self, path: Path, dimensions: int, index_from: int) -> None:
-        vectors = edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine)
+    def __init__(self, path: Path, dimensions: int, index_from: int, quantization: str, on_disk: bool) -> None:
+        vectors = edge.EdgeVectorParams(
+            size=dimensions,
+            distance=edge.Distance.Cosine,
+            memory=edge.Memory.Cold if on_disk else edge.Memory.Cached,
+            quantization_config=_quantization(quantization),
+        )
         # The engine counts its threshold in kilobytes of vectors.
         optimizers = edge.EdgeOptimizersConfig(indexing_threshold=max(1, index_from * dimensions * 4 // 1024))
         config = edge.EdgeConfig(vectors=vectors, optimizers=optimizers)
@@ -106,12 +111,14 @@ class Shard:
 
 
 def main() -> None:
-    """Serves the shard at argv: path, dimensions, number of points from which a graph is built."""
+    """Serves the shard at argv: path, dimensions, number of points from which a graph is built, quantization, and
+    whether the vectors stay on disk (1 or 0)."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing the engine prints may end up among the frames
-    shard = Shard(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    path, dimensions, index_from, quantization, on_disk = sys.argv[1:]
+    shard = Shard(Path(path), int(dimensions), int(index_from), quantization, on_disk == "1")
     handlers = {
         "apply": shard.apply,
         "search": shard.search,
@@ -127,6 +134,15 @@ def main() -> None:
             reply = {"error": f"{type(error).__name__}: {error}"[:500]}
         _write(replies, {**reply, "id": request["id"]})
     shard.close()
+
+
+def _quantization(name: str) -> Any:
+    """Small copies of the vectors, in memory; None for none."""
+    if name == "scalar":
+        return edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned)
+    if name == "binary":
+        return edge.BinaryQuantizationConfig(memory=edge.Memory.Pinned)
+    return None
 
 
 def _identity(payload: dict[str, Any] | None) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,12 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /
 
 
 @asynccontextmanager
-async def collection(directory: Path, *, index_from: int = 10_000, size: int = 64) -> AsyncIterator[Collection]:
+async def collection(
+    directory: Path, *, index_from: int = 10_000, size: int = 64, **settings: Any
+) -> AsyncIterator[Collection]:
     embedder = HashEmbedder(HashEmbedder.Settings(size=size))
-    async with opened(QdrantRetriever(QdrantRetriever.Settings(embedder=embedder, index_from=index_from))) as retriever:
+    chosen = QdrantRetriever.Settings(embedder=embedder, index_from=index_from, **settings)
+    async with opened(QdrantRetriever(chosen)) as retriever:
         index = await retriever.open_index("c", 1, directory=directory)
         yield Collection(retriever, "c", index, await index.checkpoint())
 
@@ -137,6 +141,32 @@ async def test_a_graph_is_built_and_takes_over_while_searches_and_writes_go_on(t
         assert await it.index.checkpoint() == it.sequence
     async with collection(tmp_path / "index", index_from=100) as it:
         assert len(await it.held()) == 329
+
+
+@pytest.mark.parametrize("quantization", ["scalar", "binary"])
+async def test_a_graph_over_small_copies_of_vectors_on_disk_finds_the_nearest(
+    tmp_path: Path, quantization: str
+) -> None:
+    settings: dict[str, Any] = {"index_from": 100, "quantization": quantization, "on_disk": True}
+    async with collection(tmp_path / "index", **settings) as it:
+        await it.put(*_documents(0, 300))
+        await it.put(*_documents(300, 320), ("d0", ()))
+        await it.index.built()  # type: ignore[attr-defined]
+        assert _shards(tmp_path) == ["shard-2"]
+        assert not (tmp_path / "index" / "missed").exists()
+    async with collection(tmp_path / "index", **settings) as it:
+        assert set(await it.held()) == {f"d{number}/0" for number in range(1, 320)}
+        for number in range(1, 320, 7):
+            assert (await it.found(f"word{number} number{number}"))[0] == f"d{number}/0"
+
+
+async def test_vectors_kept_whole_may_be_quantized_later_and_the_other_way_round(tmp_path: Path) -> None:
+    for place, quantization in enumerate(("none", "scalar", "none")):
+        async with collection(tmp_path / "index", index_from=100, quantization=quantization) as it:
+            await it.put(*_documents(place * 200, place * 200 + 200))
+            await it.index.built()  # type: ignore[attr-defined]
+            assert len(await it.held()) == place * 200 + 200
+            assert (await it.found("word3 number3"))[0] == "d3/0"
 
 
 @linux
