@@ -1,4 +1,4 @@
-"""A million short passages on one machine: how long they take to index, what memory that needs, how fast they are found.
+"""A million short passages on one machine: how long indexing them takes, in what memory, and how fast they are found.
 
     python benchmarks/scale.py FOLDER [--passages 1000000] [--queries 1000] [--embedder static|minilm] [--search-only]
 
@@ -136,7 +136,8 @@ def _sentences() -> Iterator[str]:
     random.Random(0).shuffle(files)
     for file in files:
         try:
-            data = gzip.open(file).read(4 << 20) if file.suffix == ".gz" else file.read_bytes()[: 4 << 20]
+            with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+                data = opened.read(4 << 20)
         except (OSError, EOFError):
             continue
         for match in _SENTENCE.findall(data.decode("utf-8", "ignore")):
