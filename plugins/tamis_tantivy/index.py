@@ -29,6 +29,7 @@ T = TypeVar("T")
 _FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
+_NOTHING = "nothing"
 _PAGE = 20_000  # ids read at a time
 _SCARCE = 128 << 20  # bytes left on a disk on which a segment may not find room
 
@@ -114,6 +115,9 @@ class TantivyIndex:
         self, writer: tantivy.IndexWriter, documents: Sequence[tuple[str, list[tantivy.Document]]], upto: int
     ) -> None:
         try:
+            # The first operation of a writer has the opstamp of the commit it was opened at, and a merge of segments
+            # that were left unmerged takes it for done in those whose deletions were written at that commit.
+            writer.delete_documents_by_term("kind", _NOTHING)
             for document_id, passages in documents:
                 writer.delete_documents_by_term("document_id", document_id)
                 for passage in passages:
