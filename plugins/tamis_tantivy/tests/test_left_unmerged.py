@@ -1,9 +1,10 @@
-"""A writer that was killed before the merge that its last commit began."""
+"""A writer that was killed amid a commit, or before the merge that its last commit began."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,23 @@ async def test_the_first_document_written_after_a_kill_replaces_its_older_versio
     async with _opened(tmp_path / "index") as index:
         found = [each async for each in index.ids() if each[0] in ("d7-0#0", "d7-1#0")]
     assert sorted(found) == [("d7-0#0", 9), ("d7-1#0", 9)]
+
+
+async def test_a_commit_that_broke_off_can_be_repeated(tmp_path: Path) -> None:
+    """It had written which passages are gone, and died before it wrote down that this holds."""
+    before, after = tmp_path / "before", tmp_path / "after"
+    async with _opened(before) as index:
+        await index.apply([_change(f"d{each}", 1) for each in range(5)], upto=1)
+    shutil.copytree(before, after)
+    async with _opened(after) as index:
+        await index.apply([_change("d0", 2)], upto=2)
+        (gone,) = after.glob("*.del")
+        shutil.copy(gone, before)
+    managed = before / ".managed.json"
+    managed.write_text(json.dumps([*json.loads(managed.read_text()), gone.name]))
+    async with _opened(before) as index:
+        await index.apply([_change("d0", 2)], upto=2)
+        assert sorted([each async for each in index.ids()])[:2] == [("d0#0", 2), ("d1#0", 1)]
 
 
 if __name__ == "__main__":
