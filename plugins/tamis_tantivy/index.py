@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +30,8 @@ T = TypeVar("T")
 _FORMAT = 4
 _CHECKPOINT = "checkpoint"
 _PASSAGE = "passage"
-_PAGE = 20_000  # ids read at a time
+_NOTHING = "nothing"
+_PAGE = 50_000  # ids read at a time; each page passes over those before it
 _SCARCE = 128 << 20  # bytes left on a disk on which a segment may not find room
 
 
@@ -59,6 +61,7 @@ class TantivyIndex:
         self._index.register_tokenizer("surface", self._surface)
         self._memory_bytes = memory_bytes
         self._writer: tantivy.IndexWriter | None = self._index.writer(memory_bytes, 1)
+        _clear(self._writer)
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         await self._run(self._writing, lambda: self._apply(changes, upto))
@@ -114,6 +117,9 @@ class TantivyIndex:
         self, writer: tantivy.IndexWriter, documents: Sequence[tuple[str, list[tantivy.Document]]], upto: int
     ) -> None:
         try:
+            # The first operation of a writer has the opstamp of the commit it was opened at, and a merge of segments
+            # that were left unmerged takes it for done in those whose deletions were written at that commit.
+            writer.delete_documents_by_term("kind", _NOTHING)
             for document_id, passages in documents:
                 writer.delete_documents_by_term("document_id", document_id)
                 for passage in passages:
@@ -123,6 +129,7 @@ class TantivyIndex:
             writer.commit()
         except BaseException:
             writer.rollback()
+            _clear(writer)
             raise
 
     def _is_of_the_disk(self, error: ValueError) -> bool:
@@ -169,7 +176,7 @@ class TantivyIndex:
         """Waits for merges under way, which ends the writer, and removes what they replaced."""
         self._close()
         self._writer = self._index.writer(self._memory_bytes, 1)
-        self._writer.garbage_collect_files()
+        _clear(self._writer)
         self._index.reload()
 
     def _close(self) -> None:
@@ -180,6 +187,12 @@ class TantivyIndex:
 
     async def _run(self, executor: Executor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+
+def _clear(writer: tantivy.IndexWriter) -> None:
+    """Removes files of no commit: one that broke off may have left some whose names its repetition wants."""
+    with suppress(ValueError):  # as on a full disk, on which an index can be searched
+        writer.garbage_collect_files()
 
 
 def open_schema() -> tantivy.Schema:

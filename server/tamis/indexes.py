@@ -185,8 +185,8 @@ class Indexes:
         sets = sorted(self._sets.get(collection, {}).items())
         return [follower for _, opened in sets for _, follower in sorted(opened.followers.items())]
 
-    async def close(self) -> None:
-        """Stops all followers and closes all indexes."""
+    async def close(self) -> bool:
+        """Stops all followers and closes all indexes. False when one could not be closed in order."""
         opened = [each for sets in self._sets.values() for each in sets.values()]
         self._sets.clear()
         self._incarnations.clear()
@@ -194,8 +194,9 @@ class Indexes:
             *(each.close() for one in opened for each in one.followers.values()),
             *(each.close() for one in opened for each in one.indexes.values() if not one.followers),
         ]
-        _told(await asyncio.gather(*closing, return_exceptions=True), "index failed to close")
+        is_closed = _told(await asyncio.gather(*closing, return_exceptions=True), "index failed to close")
         await self._tenures.close()
+        return is_closed
 
     async def _add(self, collection: Collection, generation: Generation, *, must: bool) -> None:
         """Opens the indexes of one generation, or with `must` none of them, and follows the journal for them."""

@@ -34,7 +34,7 @@ from tamis.recipes import Recipes
 from tamis.search import MOST_LIKE, Search
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
-from tamis.verification import Comparison, Verification
+from tamis.verification import Aftercare, Comparison, Verification
 
 __all__ = ["Tamis"]
 
@@ -63,6 +63,7 @@ class Tamis:
         self._indexes: Indexes
         self._generations: Generations
         self._watch: CatalogWatch | None = None
+        self._aftercare = Aftercare(config.server.data_directory / "indexes.open", self._mended)
         self._progress: Progress
         self._orchestrator: Orchestrator
 
@@ -83,12 +84,14 @@ class Tamis:
         self._journal.committed = self.metrics.commit
         self._loop.start()
         try:
+            await self._aftercare.begin()
             await self._loop.run(self.components.open)
             await self._journal.adopt_generations(self._recipes.current)
             collections = await self._journal.all_collections()
             self._recipes.check(collections)
             await self._loop.run(lambda: self._indexes.open(collections))
             self._generations.start(collections)
+            self._aftercare.start(collections)
             if self._journal.is_shared:
                 self._watch = CatalogWatch(self._journal, self._indexes, self._generations, self._loop, self._changing)
         except BaseException:
@@ -102,12 +105,15 @@ class Tamis:
         """
         if self._watch is not None:
             await self._watch.close()
+        await self._aftercare.stop()
         await self._generations.close()
         alive = await self._loop.answers(within=_PATIENCE)
         if alive:
             await asyncio.gather(*self._changes, return_exceptions=True)
-            await self._loop.run(self._indexes.close)
+            is_closed = await self._loop.run(self._indexes.close)
             await self._loop.run(self.components.close)
+            if is_closed:
+                await self._aftercare.close()
         else:
             _LOG.error("a plugin blocks the stages; they are not closed")
         await self._at_work(lambda: self._loop.close(patience=_PATIENCE if alive else 0.0))
@@ -233,6 +239,12 @@ class Tamis:
         """Compares the journal with itself and every index with the journal. Raises `NotFound`."""
         known = await self._journal.collection(collection)
         work = lambda: Verification(self._journal, self._indexes).verify(known, repair=repair)  # noqa: E731
+        async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
+            async for each in comparisons:
+                yield each
+
+    async def _mended(self, collection: Collection) -> AsyncGenerator[Comparison, None]:
+        work = lambda: Verification(self._journal, self._indexes).mend_local(collection)  # noqa: E731
         async with self._caring, aclosing(self._loop.stream(work)) as comparisons:
             async for each in comparisons:
                 yield each

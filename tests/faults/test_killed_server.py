@@ -25,6 +25,7 @@ def _killed_again_and_again(folder: Folder, rounds: int, seed: int, *, told: boo
                 known = Counter(passage for passage, _ in folder.passages()["docs"])
                 for stage in ("bm25", "dense", "remote"):
                     assert server.found(stage, "sauce") == known
+                assert "index differed from the journal" not in folder.log()  # nor was it mended in silence
                 if turn == rounds:
                     return
                 writers.start(server.address)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -17,6 +18,7 @@ from tamis.indexes import Indexes
 from tamis.journal import Collection, Follower, Journal, audit, dead_letters, inventory
 from tamis.journal.store import Store
 from tamis.model import Change
+from tamis.stage import SharedIndex
 from tamis.verification.holdings import Holdings
 
 __all__ = ["Comparison", "Verification"]
@@ -60,7 +62,22 @@ class Verification:
     async def verify(self, collection: Collection, *, repair: bool) -> AsyncGenerator[Comparison, None]:
         """The journal, then each index of every generation as it is done. Raises `NotFound` when it is deleted."""
         yield await self._itself(collection)
-        for follower in self._indexes.followers(collection.id):
+        async with aclosing(self._each(collection, self._indexes.followers(collection.id), repair)) as comparisons:
+            async for each in comparisons:
+                yield each
+
+    async def mend_local(self, collection: Collection) -> AsyncGenerator[Comparison, None]:
+        """Each index that this server alone has, mended. Raises `NotFound` when the collection is deleted."""
+        followers = self._indexes.followers(collection.id)
+        local = [each for each in followers if not isinstance(each.index, SharedIndex)]
+        async with aclosing(self._each(collection, local, True)) as comparisons:
+            async for each in comparisons:
+                yield each
+
+    async def _each(
+        self, collection: Collection, followers: Sequence[Follower], repair: bool
+    ) -> AsyncGenerator[Comparison, None]:
+        for follower in followers:
             executor = ThreadPoolExecutor(1, thread_name_prefix="tamis-verify")
             try:
                 yield await self._compared(collection, follower, executor, repair)
