@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+import grpc
 import pytest
 from fake_plugins import write_distribution
 
@@ -76,8 +77,11 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
         client.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
 
         def write() -> None:
-            with suppress(Exception):
-                for ack in client.write("docs", map(_document, count()), batch_size=10):
+            """By the stub: `Client.write` would go on without the server for a minute."""
+            tens = ([_document(number) for number in range(first, first + 10)] for first in count(0, 10))
+            batches = (pb.WriteDocumentsRequest(collection="docs", documents=each) for each in tens)
+            with suppress(grpc.RpcError):
+                for ack in client.index.WriteDocuments(batches):
                     acknowledged.update(f"d{number % 60}" for number in range((ack.batch - 1) * 10, ack.batch * 10))
                     if ack.batch == 5:
                         begun.set()

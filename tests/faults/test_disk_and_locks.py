@@ -17,7 +17,8 @@ from faults.servers import Folder, Running
 from faults.writers import Writers
 
 from tamis.client import CallError
-from tamis.v1 import passage_pb2
+from tamis.client.errors import typed_errors
+from tamis.v1 import index_service_pb2, passage_pb2
 
 
 @contextmanager
@@ -47,8 +48,11 @@ def _fill(folder: Path) -> Path:
 
 
 def _write(server: Running, id: str, text: str) -> None:
-    for _ in server.client.write("docs", [passage_pb2.Document(id=id, text=text)]):
-        pass
+    """By the stub: `Client.write` would try again for a minute."""
+    documents = [passage_pb2.Document(id=id, text=text)]
+    request = index_service_pb2.WriteDocumentsRequest(collection="docs", documents=documents)
+    with typed_errors():
+        list(server.client.index.WriteDocuments(iter([request])))
 
 
 def _refused(server: Running, id: str) -> CallError:
@@ -114,8 +118,7 @@ def test_a_second_server_on_a_folder_says_who_has_it(tmp_path: Path) -> None:
         files = ["--config", tmp_path / "tamis.toml", "--data-directory", folder.data]
         ended = subprocess.run([*command, *files], env=environment, capture_output=True, text=True, check=False)
         assert ended.returncode == 3
-        assert str(folder.journal) in ended.stderr
-        assert "another process has this journal open" in ended.stderr
+        assert f"another process uses the data directory {folder.data}" in ended.stderr
 
 
 @pytest.mark.long  # writes wait for half a minute

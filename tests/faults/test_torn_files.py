@@ -97,7 +97,7 @@ def test_indexes_that_know_of_commits_lost_with_a_torn_log_are_built_again(tmp_p
 
 
 TORN = (
-    {"bm25": "tamis.json", "dense": "tamis.json", "tokens": "tokens.sqlite"},
+    {"bm25": "tamis.json", "dense": "tamis.json", "tokens": "tokens.sqlite*"},
     {"bm25": "meta.json", "dense": "edge_config.json", "tokens": "tokens.sqlite-wal"},
     {"bm25": "*.store", "dense": "segment.json"},
     {"bm25": "*.term", "dense": "current"},
@@ -112,7 +112,7 @@ def test_an_index_with_any_torn_file_is_built_again(tmp_path: Path, torn: dict[s
 
 
 def test_indexes_whose_files_are_torn_are_put_aside_and_built_again(tmp_path: Path) -> None:
-    folder, torn = Folder(tmp_path), {"bm25": "meta.json", "dense": "segment.json", "tokens": "tokens.sqlite"}
+    folder, torn = Folder(tmp_path), {"bm25": "meta.json", "dense": "segment.json", "tokens": "tokens.sqlite*"}
     (incarnation,) = _check_torn_index(folder, torn, "garbled")
     assert {each.name for each in incarnation.glob("*.damaged")} == {f"{stage}.damaged" for stage in torn}
     assert folder.log().count("index cannot be read") == 3
