@@ -145,9 +145,10 @@ class StageRun:
         async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
             async for best in stream:
                 self.done_count = best.ranked_count
-                if pause.passed and _is_valid(best, len(head)) and _covers(best, head, seen):
-                    improved((*self._reranked(head, best), *tail))
-                    pause = Deadline.after(_REVISION_SECONDS)
+                if pause.passed:
+                    if _is_valid(best, len(head)) and _covers(best, head, seen):
+                        improved((*self._reranked(head, best), *tail))
+                    pause = Deadline.after(_REVISION_SECONDS)  # looking is dear, too, where there are thousands
         self._judge(best, len(head))
         return (*self._reranked(head, best), *tail) if best else prior
 
