@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
@@ -32,7 +31,7 @@ from tamis.cli.options import (
     Tenant,
     Timeout,
 )
-from tamis.cli.output import ExitCode, console, fail, failures, notices, print_json
+from tamis.cli.output import ExitCode, console, fail, failures, fields_of, notices, print_json
 from tamis.cli.request import overrides
 from tamis.cli.rerank import opened, tell_malformed
 from tamis.cli.usage import Totals, in_words
@@ -182,7 +181,7 @@ class _Batch:
                     "known_count": self.known_count,
                     "malformed_count": self.malformed_count,
                     "elapsed_seconds": round(seconds, 3),
-                    "usage": MessageToDict(self.totals.usage, preserving_proto_field_name=True),
+                    "usage": fields_of(self.totals.usage),
                 }
             )
             return

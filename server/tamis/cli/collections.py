@@ -10,11 +10,12 @@ from rich.text import Text
 
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Language, Tenant
 from tamis.cli.output import console, failures, print_json
+from tamis.cli.pages import pages
 from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import index_service_pb2 as pb
 
-__all__ = ["app", "index_state"]
+__all__ = ["app", "every_collection", "index_state"]
 
 app = typer.Typer(help="Lists, creates and deletes collections.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The collection.", show_default=False)]
@@ -23,15 +24,8 @@ Name = Annotated[str, typer.Argument(help="The collection.", show_default=False)
 @app.command("list")
 def list_collections(address: Address = DEFAULT_ADDRESS, tenant: Tenant = "", json: Json = False) -> None:
     """Lists collections with their size and how far each index has got."""
-    found: list[pb.Collection] = []
-    token = ""
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        while True:
-            page = client.index.ListCollections(pb.ListCollectionsRequest(page_size=100, page_token=token))
-            found.extend(page.collections)
-            token = page.next_page_token
-            if not token:
-                break
+        found = every_collection(client)
     if json:
         print_json(pb.ListCollectionsResponse(collections=found))
         return
@@ -76,6 +70,12 @@ def delete(
             typer.confirm(f"Delete {name} with its {found.document_count:,} documents?", abort=True)
         client.index.DeleteCollection(pb.DeleteCollectionRequest(collection=name))
     console.print(f"deleted {name}")
+
+
+def every_collection(client: Client) -> list[pb.Collection]:
+    """All that the caller sees, by name."""
+    listed = pages(client.index.ListCollections, pb.ListCollectionsRequest(page_size=100))
+    return [each for page in listed for each in page.collections]
 
 
 def index_state(state: pb.IndexState) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
 from tamis.cli.output import console, failures, print_json
+from tamis.cli.pages import pages
 from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import index_service_pb2 as pb
@@ -69,12 +70,7 @@ def retry(
 
 
 def _letters(client: Client, collection: str) -> Iterator[pb.DeadLetter]:
-    token = ""
-    while True:
-        request = pb.ListDeadLettersRequest(collection=collection, page_size=1_000, page_token=token)
-        with typed_errors():
-            page = client.index.ListDeadLetters(request)
-        yield from page.dead_letters
-        token = page.next_page_token
-        if not token:
-            return
+    request = pb.ListDeadLettersRequest(collection=collection, page_size=1_000)
+    with typed_errors():
+        for page in pages(client.index.ListDeadLetters, request):
+            yield from page.dead_letters

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
 
 from tamis.cli.collections import index_state
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
-from tamis.cli.output import console, failures, print_json
+from tamis.cli.output import console, failures, fields_of, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import index_service_pb2 as pb
@@ -35,7 +34,7 @@ def list_generations(
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         found = client.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
     if json:
-        generations = [MessageToDict(each, preserving_proto_field_name=True) for each in found.generations]
+        generations = [fields_of(each) for each in found.generations]
         print_json({"serving_generation": found.serving_generation, "generations": generations})
         return
     if not found.generations:

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from tamis.cli.batch_run import Answer, Response
+from tamis.cli.output import fields_of
 from tamis.cli.view import kind
 from tamis.v1 import passage_pb2 as pb
 from tamis.v1 import search_service_pb2
@@ -51,7 +50,7 @@ def _found(response: Response) -> dict[str, Any]:
         found["answer"] = response.answer.text
     if troubled := {each.stage: _trouble(each) for each in response.stage_reports if each.reason}:
         found["stages"] = troubled
-    return {**found, "usage": MessageToDict(response.usage, preserving_proto_field_name=True)}
+    return {**found, "usage": fields_of(response.usage)}
 
 
 def _hit(rank: int, hit: pb.Hit) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rich.text import Text
 from tamis.client import CallError
 from tamis.errors import ConfigurationError, TamisError
 
-__all__ = ["ExitCode", "console", "fail", "failures", "notices", "print_json"]
+__all__ = ["ExitCode", "console", "fail", "failures", "fields_of", "notices", "print_json"]
 
 console = Console()
 """Standard output: what was asked for."""
@@ -44,11 +44,16 @@ class ExitCode(IntEnum):
 def print_json(value: Message | dict[str, Any] | list[Any], *, with_zeros: bool = False) -> None:
     """One JSON value on one line; field names as in the protos, a message's empty ones among them if asked for."""
     if isinstance(value, Message):
-        value = MessageToDict(value, preserving_proto_field_name=True, always_print_fields_with_no_presence=with_zeros)
+        value = fields_of(value, with_zeros=with_zeros)
     text = json.dumps(value, ensure_ascii=False)
     if any("\ud800" <= character <= "\udfff" for character in text):  # half a character, which no encoding has
         text = json.dumps(value)
     sys.stdout.write(text + "\n")
+
+
+def fields_of(message: Message, *, with_zeros: bool = False) -> dict[str, Any]:
+    """What a message holds, named as in the protos; empty fields among them if asked for."""
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=with_zeros)
 
 
 def fail(message: str, code: ExitCode, *hints: str) -> NoReturn:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.live import Live
 from rich.text import Text
 
@@ -117,7 +116,7 @@ def ask(
             request = pb.SearchRequest(collection=collection, query=question, pipeline=pipeline)
             with typed_errors():
                 answer = client.search.Search(request, timeout=deadline).answer
-            print_json(MessageToDict(answer, preserving_proto_field_name=True))
+            print_json(answer)
         else:
             show(client, question, collection, pipeline=pipeline, hits_shown=3, deadline=deadline)
 

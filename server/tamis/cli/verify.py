@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
 
+from tamis.cli.collections import every_collection
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
-from tamis.cli.output import ExitCode, console, failures, notices, print_json
+from tamis.cli.output import ExitCode, console, failures, fields_of, notices, print_json
 from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import index_service_pb2 as pb
@@ -42,7 +42,7 @@ def verify(
                     found.append((name, each))
                     status.update(f"verifying {name}: {each.stage or 'journal'} is done")
     if json:
-        print_json([{"collection": name, **_fields(each)} for name, each in found])
+        print_json([{"collection": name, **fields_of(each, with_zeros=True)} for name, each in found])
     else:
         console.print(_table(found) if found else "no collections yet")
         for line in _details(found, repair):
@@ -53,19 +53,7 @@ def verify(
 
 def collection_names(client: Client, tenant: str = "") -> list[str]:
     """Every collection of the server, by name; for a tenant its own, without those that it shares with others."""
-    names: list[str] = []
-    token = ""
-    while True:
-        page = client.index.ListCollections(pb.ListCollectionsRequest(page_size=100, page_token=token))
-        names += [each.id for each in page.collections if not (tenant and each.tenant_partitioned)]
-        token = page.next_page_token
-        if not token:
-            return names
-
-
-def _fields(found: pb.VerifyCollectionResponse) -> dict[str, Any]:
-    """Zeros among them: a program need not know which fields there could be."""
-    return MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return [each.id for each in every_collection(client) if not (tenant and each.tenant_partitioned)]
 
 
 def _differs(found: pb.VerifyCollectionResponse) -> bool:

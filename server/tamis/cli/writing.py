@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tamis.cli.output import console
+from tamis.cli.pages import pages
 from tamis.client import CallError, Client
 from tamis.client.errors import typed_errors
 from tamis.reading import Unreadable
@@ -102,20 +103,14 @@ def delete(client: Client, collection: str, ids: Iterable[str], outcome: Outcome
 
 def held(client: Client, collection: str) -> Iterator[passage_pb2.Document]:
     """Every document of a collection, without its text; none where there is no collection."""
-    token = ""
-    while True:
-        request = pb.ListDocumentsRequest(collection=collection, page_size=_MOST_DELETED, page_token=token)
-        try:
-            with typed_errors():
-                page = client.index.ListDocuments(request)
-        except CallError as error:
-            if error.reason == "NOT_FOUND":
-                return
+    request = pb.ListDocumentsRequest(collection=collection, page_size=_MOST_DELETED)
+    try:
+        with typed_errors():
+            for page in pages(client.index.ListDocuments, request):
+                yield from page.documents
+    except CallError as error:
+        if error.reason != "NOT_FOUND":
             raise
-        yield from page.documents
-        token = page.next_page_token
-        if not token:
-            return
 
 
 def create_if_missing(client: Client, collection: str, language: str = "") -> None:
