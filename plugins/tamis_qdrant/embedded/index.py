@@ -35,6 +35,7 @@ _FORMAT = 2
 _PATIENCE = 30.0  # seconds that processes of a killed server may take to end
 _MISSED = "missed"
 _OUTSIDE = 0.25  # of the points in the graph, how many may be outside it
+_MOST_OUTSIDE = 100_000  # points: each is compared with every query, and takes 3 kB of memory
 
 
 class EmbeddedIndex:
@@ -42,7 +43,8 @@ class EmbeddedIndex:
 
     The folder holds numbered shards and a file that names the current one. When enough points are outside the graph,
     a copy of the shard is optimised by a second process while the first serves on; then what was applied meanwhile is
-    applied to the copy too, and the copy takes over. Neither searches nor writes ever wait for the graph.
+    applied to the copy too, and the copy takes over. Searches never wait for the graph; writes do once 100,000 passages
+    have been written beside it, so that a stream of them cannot outgrow the memory.
 
     The folder is locked, and each process holds the lock as long as it lives: those of a server that was killed end a
     moment after it, and until then nobody else touches their files.
@@ -102,6 +104,7 @@ class EmbeddedIndex:
             "points": [_payload(passage) for passage in passages],
             "upto": upto,
         }
+        await self._caught_up(len(passages))
         async with self._writing:
             info = await self._ask("apply", vectors, **request)
             if self._missed is not None:
@@ -186,10 +189,15 @@ class EmbeddedIndex:
         if lock is not None:
             os.close(lock)
 
+    async def _caught_up(self, count: int) -> None:
+        """Waits for the graph that is being built when this many more would be too many beside it."""
+        if self._missed is not None and self._building is not None and self._missed.count + count > _MOST_OUTSIDE:
+            await asyncio.wait([self._building])
+
     def _wants_graph(self, info: Mapping[str, int]) -> bool:
         """Whether enough points are outside the graph: searches look at each of them, and building is dear."""
         outside = info["points"] - info["indexed"]
-        return outside > self._shape.index_from and outside > _OUTSIDE * info["indexed"]
+        return outside > self._shape.index_from and outside > min(_OUTSIDE * info["indexed"], _MOST_OUTSIDE)
 
     async def _start_building(self) -> None:
         """Copies the shard, which nobody writes to meanwhile, and leaves the rest to a task."""

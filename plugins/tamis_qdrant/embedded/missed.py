@@ -18,17 +18,22 @@ _SIZES = struct.Struct(">IQ")
 
 
 class Missed:
-    """Requests and their vectors in the order they came. Blocks; a crash may lose it, as the copy is lost with it."""
+    """Requests and their vectors in the order they came. Blocks; a crash may lose it, as the copy is lost with it.
+
+    `count` is of the points in them.
+    """
 
     def __init__(self, path: Path, dimensions: int) -> None:
         """Begins with an empty file."""
         self._path, self._dimensions = path, dimensions
         self._file = path.open("w+b")
+        self.count = 0
 
     def add(self, request: dict[str, Any], vectors: Float32Array) -> None:
         """Keeps one request."""
         text, data = json.dumps(request).encode(), np.ascontiguousarray(vectors, dtype=np.float32).tobytes()
         self._file.write(_SIZES.pack(len(text), len(data)) + text + data)
+        self.count += len(request["points"])
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Float32Array]]:
         """Every request so far, one in memory at a time."""

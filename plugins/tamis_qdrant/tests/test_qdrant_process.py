@@ -181,6 +181,18 @@ async def test_a_graph_whose_builder_is_killed_costs_nothing_but_the_graph(tmp_p
         assert (await it.found("word305 number305"))[0] == "d305/0"
 
 
+async def test_writes_wait_for_the_graph_once_too_much_was_written_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tamis_qdrant.embedded.index._MOST_OUTSIDE", 50)
+    async with collection(tmp_path / "index", index_from=100) as it:
+        await it.put(*_documents(0, 300))
+        await it.put(*_documents(300, 340))
+        await it.put(*_documents(340, 360))
+        assert _shards(tmp_path) == ["shard-2"], "the copy has taken over"
+        assert len(await it.held()) == 360
+
+
 async def test_closing_while_a_graph_is_built_loses_nothing(tmp_path: Path) -> None:
     async with collection(tmp_path / "index", index_from=100) as it:
         await it.put(*_documents(0, 300))
