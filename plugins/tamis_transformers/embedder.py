@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -83,12 +84,13 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
             return
         call.check()
         prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
-        prefixed = [prefix + text for text in texts]
-        tokens = await self._in_executor(self._model.tokenize, prefixed)
-        jobs = [Job(each, wants_tokens) for each in tokens]
-        async for position, encoded in self._queue.stream(jobs, [len(each) for each in tokens], call):
-            call.usage.input_token_count += len(tokens[position])
-            yield position, encoded
+
+        def tokenized(some: Sequence[str]) -> list[Job]:
+            return [Job(each, wants_tokens) for each in self._model.tokenize([prefix + text for text in some])]
+
+        async with aclosing(self.computed(texts, tokenized, lambda job: len(job.tokens), call)) as stream:
+            async for position, encoded in stream:
+                yield position, encoded
 
     @property
     def extra_tokens(self) -> int:
