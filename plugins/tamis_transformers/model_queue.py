@@ -187,14 +187,16 @@ class ModelQueue(Generic[Item, Result]):
         has_more = False
         while has_more or self._has_work():
             self._slot.take(self)
-            batch = self._next_batch()
-            outcome = self._computed(batch) if batch else ()
-            with self._changed:
-                if isinstance(outcome, Exception):
-                    outcome = self._divided(batch, outcome)
-                has_more = bool(self._waiting or self._again) and not self._closed
-            self._slot.give(self, has_more=has_more)
-            _tell(batch, outcome)
+            has_more = False
+            outcome: Sequence[tuple[Job[Item], Any]] = ()
+            try:
+                batch = self._next_batch()
+                outcome = self._outcome(batch) if batch else ()
+                with self._changed:
+                    has_more = bool(self._waiting or self._again) and not self._closed
+            finally:  # whatever happens here, other models go on
+                self._slot.give(self, has_more=has_more)
+            _tell(outcome)
         with self._changed:
             gone = self._waiting.ended(all_of_them=True)
         for request in (*gone, *dict.fromkeys(job.request for batch in self._again for job in batch)):
@@ -220,31 +222,43 @@ class ModelQueue(Generic[Item, Result]):
                     return [job for job in batch if job.request not in ended]
             return []
 
-    def _computed(self, batch: list[Job[Item]]) -> Sequence[Any] | Exception:
-        """The results, or the error, which holds on to nothing that was computed before it."""
+    def _outcome(self, batch: list[Job[Item]]) -> Sequence[tuple[Job[Item], Any]]:
+        """What there is to tell of each job; nothing of those that are to be tried again."""
         begun = self._clock()
-        outcome: Sequence[Any] | Exception
         try:
-            outcome = list(zip(batch, self._compute([job.item for job in batch]), strict=True))
+            results = list(zip(batch, self._compute([job.item for job in batch]), strict=True))
         except Exception as error:
-            outcome = error if len(batch) == 1 else error.with_traceback(None)
-        seconds = self._clock() - begun
-        _charge(batch, seconds)
-        if not isinstance(outcome, Exception):
-            with self._changed:
-                self._pace.took(_padded(batch), sum(job.cost for job in batch), seconds)
-        return outcome
+            # What is kept for another try must not hold on to what was computed before it failed.
+            failure = error if len(batch) == 1 else error.with_traceback(None)
+        else:
+            self._charge(batch, begun, is_measure=True)
+            return results
+        self._charge(batch, begun, is_measure=False)
+        return self._divided(batch, failure)
 
-    def _divided(self, batch: list[Job[Item]], error: Exception) -> Sequence[Any]:
-        """Keeps the halves of a failed batch to be tried again; of an item that failed alone, the outcome."""
+    def _charge(self, batch: Sequence[Job[Item]], begun: float, *, is_measure: bool) -> None:
+        """Notes on each request its share of a forward pass; the pass itself on one request of each call."""
+        seconds, whole = self._clock() - begun, sum(max(1, job.cost) for job in batch)
+        calls: set[int] = set()
+        for job in batch:
+            job.request.work.model_seconds += seconds * max(1, job.cost) / whole
+            job.request.work.model_call_count += id(job.request.call) not in calls
+            calls.add(id(job.request.call))
+        if is_measure:
+            with self._changed:
+                self._pace.took(_padded(batch), whole, seconds)
+
+    def _divided(self, batch: list[Job[Item]], error: Exception) -> Sequence[tuple[Job[Item], Any]]:
+        """Keeps the halves of a failed batch to be tried again; of an item that failed alone, tells the error."""
         if len(batch) == 1:
             _LOG.warning("model failed on one item", error=type(error).__name__)
             return [(batch[0], error)]
-        if is_shortage(error):
-            self._pace.ran_out(_padded(batch))
-            _LOG.warning("memory ran out; batches are smaller from now on", batch_cost=self._pace.batch_cost)
         half = len(batch) // 2
-        self._again += [batch[half:], batch[:half]]
+        with self._changed:
+            self._again += [batch[half:], batch[:half]]
+            if is_shortage(error):
+                self._pace.ran_out(_padded(batch))
+                _LOG.warning("memory ran out; batches are smaller from now on", batch_cost=self._pace.batch_cost)
         return ()
 
 
@@ -267,7 +281,7 @@ class _Feed:
             await self._taken.wait()
 
 
-def _tell(batch: Sequence[Job[Any]], outcomes: Sequence[tuple[Job[Any], Any]]) -> None:
+def _tell(outcomes: Sequence[tuple[Job[Any], Any]]) -> None:
     """Tells each request once."""
     by_request: dict[Request[Any], list[tuple[int, Any]]] = {}
     for job, outcome in outcomes:
@@ -278,13 +292,3 @@ def _tell(batch: Sequence[Job[Any]], outcomes: Sequence[tuple[Job[Any], Any]]) -
 
 def _padded(batch: Sequence[Job[Any]]) -> int:
     return max(job.cost for job in batch) * len(batch)
-
-
-def _charge(batch: Sequence[Job[Any]], seconds: float) -> None:
-    """Notes on each request its share of a forward pass; the pass itself on one request of each call."""
-    whole = sum(max(1, job.cost) for job in batch)
-    calls: set[int] = set()
-    for job in batch:
-        job.request.work.model_seconds += seconds * max(1, job.cost) / whole
-        job.request.work.model_call_count += id(job.request.call) not in calls
-        calls.add(id(job.request.call))

@@ -149,17 +149,25 @@ class Turns:
         has_more = False
         while has_more or self._has_work():
             self._slot.take(self)
-            turn = self._next()
-            goes_on = turn is not None and turn.run()
-            with self._changed:
-                if turn is not None and not goes_on:
-                    self._line.leave(turn)
-                    self._mean_seconds += (1 - _MEMORY) * (turn.seconds - self._mean_seconds)
-                has_more = len(self._line) > 0 and not self._closed
-            self._slot.give(self, has_more=has_more)
+            has_more = False
+            try:
+                self._step()
+                with self._changed:
+                    has_more = len(self._line) > 0 and not self._closed
+            finally:  # whatever happens here, other models go on
+                self._slot.give(self, has_more=has_more)
         with self._changed:
             for each in self._line:
                 each.tell(CallEnded())
+
+    def _step(self) -> None:
+        turn = self._next()
+        if turn is None or turn.run():
+            return
+        with self._changed:
+            self._line.leave(turn)
+            if turn.steps is not None:
+                self._mean_seconds += (1 - _MEMORY) * (turn.seconds - self._mean_seconds)
 
     def _has_work(self) -> bool:
         """Waits for some. False when closed."""
