@@ -90,7 +90,7 @@ async def memory(folder: Path, _scale: float) -> dict[str, Any]:
             while time.monotonic() < until:
                 await asyncio.sleep(0.05)
                 peak = max(peak, _resident())
-            waited = reranker._queue._waiting.job_count
+            waited = len(reranker._queue._waiting)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

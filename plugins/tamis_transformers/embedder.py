@@ -59,8 +59,9 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        async for position, encoded in self._encode(texts, kind, call, wants_tokens=False):
-            vectors[position] = encoded.vector
+        async with aclosing(self._encode(texts, kind, call, wants_tokens=False)) as stream:
+            async for position, encoded in stream:
+                vectors[position] = encoded.vector
         return vectors
 
     async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
@@ -71,9 +72,10 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         self, texts: Sequence[str], *, kind: TextKind, call: Call
     ) -> AsyncGenerator[tuple[int, Float32Array], None]:
         """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
-        async for position, encoded in self._encode(texts, kind, call, wants_tokens=True):
-            if encoded.token_vectors is not None:
-                yield position, encoded.token_vectors
+        async with aclosing(self._encode(texts, kind, call, wants_tokens=True)) as stream:
+            async for position, encoded in stream:
+                if encoded.token_vectors is not None:
+                    yield position, encoded.token_vectors
 
     async def _encode(
         self, texts: Sequence[str], kind: TextKind, call: Call, *, wants_tokens: bool

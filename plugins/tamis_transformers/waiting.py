@@ -91,7 +91,7 @@ class Request(Generic[Item]):
 class Waiting(Generic[Item]):
     """The requests that wait for one model. Not locked.
 
-    `job_count` items wait, which cost `cost` together, without padding; `expected_count` are announced.
+    As long as items wait, which cost `cost` together, without padding; `expected_count` are announced.
     """
 
     def __init__(self) -> None:
@@ -99,20 +99,20 @@ class Waiting(Generic[Item]):
         self._costs: list[int] = []
         self._by_cost: dict[int, dict[Job[Item], None]] = {}
         self._expecting: dict[Request[Item], None] = {}
-        self.job_count, self.expected_count, self.cost = 0, 0, 0
+        self._count, self.expected_count, self.cost = 0, 0, 0
 
-    def __bool__(self) -> bool:
-        return len(self._line) > 0
+    def __len__(self) -> int:
+        return self._count
 
     @property
     def count(self) -> int:
         """How many items wait or are announced."""
-        return self.job_count + self.expected_count
+        return self._count + self.expected_count
 
     @property
     def mean_cost(self) -> float:
         """Of an item that waits, if any does."""
-        return self.cost / max(1, self.job_count)
+        return self.cost / max(1, self._count)
 
     @property
     def urgency(self) -> float:
@@ -130,7 +130,7 @@ class Waiting(Generic[Item]):
         came = min(request.expected_count, len(jobs))
         request.expected_count -= came
         self.expected_count -= came
-        self.job_count += len(jobs)
+        self._count += len(jobs)
         for job in jobs:
             self.cost += job.cost
             if job.cost not in self._by_cost:
@@ -203,7 +203,7 @@ class Waiting(Generic[Item]):
             if not same:
                 del self._by_cost[job.cost]
                 self._costs.remove(job.cost)
-            self.job_count -= 1
+            self._count -= 1
             self.cost -= job.cost
             requests[job.request] = None
         for request in requests:
