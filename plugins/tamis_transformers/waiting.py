@@ -91,7 +91,7 @@ class Request(Generic[Item]):
 class Waiting(Generic[Item]):
     """The requests that wait for one model. Not locked.
 
-    As long as items wait, which cost `cost` together, without padding; `expected_count` are announced.
+    Its length is how many items wait, which cost `cost` together without padding; `expected_count` more are announced.
     """
 
     def __init__(self) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
-
-from test_model_queue import begun
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
 from tamis.context import Call
 from tamis.deadline import Deadline
@@ -110,3 +109,10 @@ async def test_a_queue_whose_callers_leave_while_its_turn_comes_gives_the_turn_a
 
 def test_all_who_compute_on_a_device_share_its_slot() -> None:
     assert slot_of("cpu") is slot_of("cpu") is not slot_of("meta")
+
+
+async def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that has run to where it first waits."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    return task

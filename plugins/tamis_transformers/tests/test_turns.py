@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
-from test_model_queue import begun
 
 from tamis.context import Call
 from tamis.deadline import Deadline
@@ -113,3 +113,10 @@ async def test_a_full_line_says_how_long_a_turn_takes() -> None:
     writer.released.set()
     await asyncio.gather(served, waiting)
     turns.close()
+
+
+async def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """A task that has run to where it first waits."""
+    task = asyncio.create_task(work)
+    await asyncio.sleep(0)
+    return task
