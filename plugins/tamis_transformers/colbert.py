@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -77,11 +78,9 @@ class ColBertEmbedder(QueuedModel["ColBertEncoder", "Reading", Float32Array], Em
         call.check()
         if not texts:
             return
-        sequences = await self._in_executor(self._model.tokenize, texts, kind)
-        costs = [len(each.tokens) for each in sequences]
-        async with aclosing(self._queue.stream(sequences, costs, call)) as stream:
+        tokenized = partial(self._model.tokenize, kind=kind)
+        async with aclosing(self.computed(texts, tokenized, lambda reading: len(reading.tokens), call)) as stream:
             async for position, vectors in stream:
-                call.usage.input_token_count += costs[position]
                 yield position, vectors
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -58,8 +59,9 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        async for position, encoded in self._encode(texts, kind, call, wants_tokens=False):
-            vectors[position] = encoded.vector
+        async with aclosing(self._encode(texts, kind, call, wants_tokens=False)) as stream:
+            async for position, encoded in stream:
+                vectors[position] = encoded.vector
         return vectors
 
     async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
@@ -70,9 +72,10 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         self, texts: Sequence[str], *, kind: TextKind, call: Call
     ) -> AsyncGenerator[tuple[int, Float32Array], None]:
         """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
-        async for position, encoded in self._encode(texts, kind, call, wants_tokens=True):
-            if encoded.token_vectors is not None:
-                yield position, encoded.token_vectors
+        async with aclosing(self._encode(texts, kind, call, wants_tokens=True)) as stream:
+            async for position, encoded in stream:
+                if encoded.token_vectors is not None:
+                    yield position, encoded.token_vectors
 
     async def _encode(
         self, texts: Sequence[str], kind: TextKind, call: Call, *, wants_tokens: bool
@@ -83,12 +86,13 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
             return
         call.check()
         prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
-        prefixed = [prefix + text for text in texts]
-        tokens = await self._in_executor(self._model.tokenize, prefixed)
-        jobs = [Job(each, wants_tokens) for each in tokens]
-        async for position, encoded in self._queue.stream(jobs, [len(each) for each in tokens], call):
-            call.usage.input_token_count += len(tokens[position])
-            yield position, encoded
+
+        def tokenized(some: Sequence[str]) -> list[Job]:
+            return [Job(each, wants_tokens) for each in self._model.tokenize([prefix + text for text in some])]
+
+        async with aclosing(self.computed(texts, tokenized, lambda job: len(job.tokens), call)) as stream:
+            async for position, encoded in stream:
+                yield position, encoded
 
     @property
     def extra_tokens(self) -> int:

@@ -17,6 +17,7 @@ from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
 from tamis.stage import Reranker, Reranking
 from tamis_transformers.checkpoint import located
+from tamis_transformers.device_slot import slot_of
 from tamis_transformers.turns import Turns
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class JinaV3Reranker(Reranker):
         self._opened: JinaV3Model | None = None
 
     async def open(self) -> None:
-        self._opened = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._load)
-        self._turns.start()
+        loop = asyncio.get_running_loop()
+        self._opened = await loop.run_in_executor(self._tokenizing, self._load)
+        self._turns.start(await loop.run_in_executor(self._tokenizing, slot_of, self._settings.device))
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._turns.close)

@@ -15,6 +15,7 @@ from pydantic import Field
 from tamis.component import Capabilities, Settings, overridable
 from tamis.context import Call
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
+from tamis_transformers.device_slot import slot_of
 from tamis_transformers.turns import Turns
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ class LocalLlmSettings(Settings):
     seed: int | None = Field(None, json_schema_extra=overridable())
     stop: tuple[str, ...] = ()
     most_waiting: Annotated[int, Field(ge=1)] = 32
+    most_begun: Annotated[int, Field(ge=1)] = 4
 
 
 class LocalLlm(Llm):
-    """Writes token by token in a thread of its own, for one call after the other, the earliest deadline first."""
+    """Writes token by token in a thread of its own, the earliest deadline first, between two tokens, too; of no more
+    than `most_begun` calls at a time, since each has a cache of its own."""
 
     capabilities = Capabilities()
 
@@ -75,7 +78,7 @@ class LocalLlm(Llm):
         self._settings = settings
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tamis-tokenize")
         self._loaded: Writer | None = None
-        self._turns = Turns(most_waiting=settings.most_waiting)
+        self._turns = Turns(most_waiting=settings.most_waiting, most_begun=settings.most_begun)
 
     @abstractmethod
     def load(self) -> Writer:
@@ -83,7 +86,7 @@ class LocalLlm(Llm):
 
     async def open(self) -> None:
         self._loaded = await asyncio.get_running_loop().run_in_executor(self._tokenizing, self.load)
-        self._turns.start()
+        self._turns.start(await self._in_executor(slot_of, self._settings.device))
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._tokenizing, self._turns.close)

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
 from tamis.component import Component, Settings
-from tamis_transformers.model_queue import ModelQueue
+from tamis.context import Call
+from tamis_transformers.device_slot import slot_of
+from tamis_transformers.model_queue import ModelQueue, Part
 
 __all__ = ["QueuedModel", "QueuedModelSettings"]
 
 Model = TypeVar("Model")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Text = TypeVar("Text")
 T = TypeVar("T")
+_FIRST, _MOST = 32, 256  # texts that are tokenized at a time; the call is asked in between
 
 
 class QueuedModelSettings(Settings):
-    """`batch_token_count` is the padded size of a batch; more than `most_waiting` items are refused."""
+    """`batch_token_count` is the padded size of a batch, less where that takes longer than about `batch_seconds`; more
+    than `most_waiting` items are refused."""
 
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch_token_count: Annotated[int, Field(ge=64)] = 4_096
+    batch_seconds: Annotated[float, Field(gt=0)] = 0.1
     most_waiting: Annotated[int, Field(ge=1)] = 20_000
 
 
@@ -45,7 +52,13 @@ class QueuedModel(Component, Generic[Model, Item, Result]):
     async def open(self) -> None:
         model, compute = await self._in_executor(self.load)
         settings: QueuedModelSettings = self.settings
-        queue = ModelQueue(compute, batch_cost=settings.batch_token_count, most_waiting=settings.most_waiting)
+        queue = ModelQueue(
+            compute,
+            batch_cost=settings.batch_token_count,
+            batch_seconds=settings.batch_seconds,
+            most_waiting=settings.most_waiting,
+            slot=await self._in_executor(slot_of, settings.device),
+        )
         queue.start()
         self._opened = model, queue
 
@@ -53,6 +66,35 @@ class QueuedModel(Component, Generic[Model, Item, Result]):
         if self._opened is not None:
             await self._in_executor(self._opened[1].close)
         self._tokenizing.shutdown(wait=False)
+
+    async def computed(
+        self,
+        texts: Sequence[Text],
+        tokenized: Callable[[Sequence[Text]], Sequence[Item]],
+        token_count: Callable[[Item], int],
+        call: Call,
+    ) -> AsyncGenerator[tuple[int, Result], None]:
+        """Position and result of each item that `tokenized` makes of the texts, counted over all of them.
+
+        Some texts are computed while the next are tokenized, in order, in a thread. The tokens of what is computed are
+        in the call's usage. Raises as `ModelQueue.stream_parts` does.
+        """
+        counts: list[int] = []
+
+        async def parts() -> AsyncGenerator[Part[Item], None]:
+            start, size = 0, _FIRST
+            while start < len(texts):
+                call.check()
+                items = await self._in_executor(tokenized, texts[start : start + size])
+                costs = [token_count(each) for each in items]
+                counts.extend(costs)
+                yield items, costs
+                start, size = start + size, min(_MOST, 2 * size)
+
+        async with aclosing(self._queue.stream_parts(parts(), call, count=len(texts))) as stream:
+            async for position, result in stream:
+                call.usage.input_token_count += counts[position]
+                yield position, result
 
     async def _in_executor(self, work: Callable[..., T], *arguments: Any) -> T:
         """In the thread that tokenizes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -70,9 +71,11 @@ class SpladeEmbedder(QueuedModel["TermWeigher", "Tokens", SparseVector], Embedde
         call.check()
         if not texts:
             return []
-        tokens = await self._in_executor(self._model.tokenize, texts)
-        call.usage.input_token_count += sum(map(len, tokens))
-        return await self._queue.collect(tokens, [len(each) for each in tokens], call)
+        found: dict[int, SparseVector] = {}
+        async with aclosing(self.computed(texts, self._model.tokenize, len, call)) as stream:
+            async for position, vector in stream:
+                found[position] = vector
+        return [found[position] for position in range(len(texts))]
 
     def load(self) -> tuple[TermWeigher, Callable[[Sequence[Tokens]], Sequence[SparseVector]]]:
         from tamis_transformers.term_weigher import TermWeigher

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tamis.deadline import Deadline
-from tamis.errors import Unavailable
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.expression import Chain, Cut, Expression, Join, Leaf, Prior, to_text
 from tamis.pipeline import Pipeline
@@ -47,7 +46,8 @@ class Cascade:
     async def rank(self, expression: Expression, prior: Ranking | None, until: Deadline, improved: Improved) -> Ranking:
         """The hits of `expression`, given what came in before it.
 
-        Raises `StageYieldedNothing` when it has none of its own, `Unavailable` when a required stage has not.
+        Raises `StageYieldedNothing` when it has none of its own, `Unavailable` or `Overloaded` when a required stage
+        has not.
         """
         match expression:
             case Prior():
@@ -75,7 +75,7 @@ class Cascade:
         except StageYieldedNothing as nothing:
             self.report(nothing.report)
             if name in self.pipeline.required:
-                raise Unavailable(f"the required stage {name!r} gave nothing", metadata={"stage": name}) from nothing
+                raise nothing.error(f"the required stage {name!r} gave nothing") from nothing
             raise
         finally:
             run.call.end()
@@ -158,7 +158,8 @@ class Cascade:
         if len(failed) >= len([each for each in operands if not isinstance(each, Prior)]):
             report = replace(report, outcome=StageOutcome.FELL_BACK, reason=failed[0].report.reason)
             self.report(report)
-            raise StageYieldedNothing(report)
+            refusals = [each.refusal for each in failed]
+            raise StageYieldedNothing(report, refusals[0] if all(refusals) else None)
         ranking = self._fused(name, operands, sides)
         if failed:
             report = replace(report, outcome=StageOutcome.PARTIAL, reason=failed[0].report.reason)

@@ -191,8 +191,10 @@ class Overloaded(TamisError):
     code = Code.RESOURCE_EXHAUSTED
     reason = "OVERLOADED"
 
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, retry_after: float | None = 1.0, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, metadata=metadata)
         self._retry_after = retry_after
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import replace
 from tamis.answering import Answering
 from tamis.cascade import Cascade
 from tamis.context import Companions, Usage
-from tamis.errors import InvalidRequest, Unavailable
+from tamis.errors import InvalidRequest
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
 from tamis.facets import count
@@ -47,8 +47,9 @@ class Orchestrator:
         self._prices = prices or PriceTable()
 
     def search(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
-        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything, and
-        `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
+        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything,
+        `Overloaded` when it was because they take no more work now, and `InvalidRequest` when it has no retriever, or
+        one that cannot evaluate the filter."""
         _check_retrieves(pipeline, pipeline.expression, request)
         search = self._search(pipeline, request)
         return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
@@ -154,9 +155,7 @@ class _Search:
             return await self._cascade.rank(expression, prior, until, self._revise)
         except StageYieldedNothing as nothing:
             if prior is None:
-                raise Unavailable(
-                    "no retriever gave anything in time", metadata={"stage": nothing.report.stage}
-                ) from None
+                raise nothing.error("no retriever gave anything in time") from None
             return prior
 
     def _report(self, report: StageReport) -> None:

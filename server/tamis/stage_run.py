@@ -15,7 +15,7 @@ import structlog
 from tamis.component import Component
 from tamis.context import Call, CallEnded, Companions, Options, Principal
 from tamis.deadline import Deadline
-from tamis.errors import Overloaded, TamisError
+from tamis.errors import Overloaded, TamisError, Unavailable
 from tamis.events import IndexProgress, StageOutcome, StageReason, StageReport, StageRole
 from tamis.facets import FacetSpec
 from tamis.filters import matches
@@ -73,11 +73,18 @@ class Request:
 
 
 class StageYieldedNothing(Exception):
-    """A stage gave nothing usable; `report` says why."""
+    """A stage gave nothing usable; `report` says why, and `refusal` is there where it takes no more work now."""
 
-    def __init__(self, report: StageReport) -> None:
+    def __init__(self, report: StageReport, refusal: Overloaded | None = None) -> None:
         super().__init__(report.stage)
-        self.report = report
+        self.report, self.refusal = report, refusal
+
+    def error(self, message: str) -> TamisError:
+        """What a caller is told to whom nothing is left: to come again later, where overload was all that was wrong."""
+        stage = {"stage": self.report.stage}
+        if self.refusal is None:
+            return Unavailable(message, metadata=stage)
+        return Overloaded(f"{message}: too much is waiting", retry_after=self.refusal.retry_after, metadata=stage)
 
 
 @dataclass(slots=True)
@@ -96,6 +103,7 @@ class StageRun:
     reason: StageReason | None = None
     done_count: int = 0
     total_count: int = 0
+    refusal: Overloaded | None = None
 
     def __post_init__(self) -> None:
         request = self.request
@@ -124,7 +132,7 @@ class StageRun:
         async with self._contained(StageOutcome.UNREACHABLE):
             ranking = await self._retrieve(limit, hydrate)
         if ranking is None:
-            raise StageYieldedNothing(self.report())
+            raise StageYieldedNothing(self.report(), self.refusal)
         self.done_count = len(ranking)
         return ranking
 
@@ -157,10 +165,10 @@ class StageRun:
         late = StageReason.DEADLINE if self.until.passed else None
         if best is not None and not _is_valid(best, count):
             self._fail(StageOutcome.FELL_BACK, StageReason.INVALID_OUTPUT)
-            raise StageYieldedNothing(self.report())
+            raise StageYieldedNothing(self.report(), self.refusal)
         if count and self.done_count == 0:
             self._fail(StageOutcome.FELL_BACK, self.reason or late or StageReason.INVALID_OUTPUT)
-            raise StageYieldedNothing(self.report())
+            raise StageYieldedNothing(self.report(), self.refusal)
         if self.done_count < self.total_count:
             self.reason = self.reason or late or StageReason.INCOMPLETE
         if self.reason is not None:
@@ -178,7 +186,7 @@ class StageRun:
             built = await self.loop.run(lambda: builder.build(query, ranking, call=self.call))
             chosen = self._given(ranking, built)
         if chosen is None:
-            raise StageYieldedNothing(self.report())
+            raise StageYieldedNothing(self.report(), self.refusal)
         self.done_count = len(chosen)
         return chosen
 
@@ -260,7 +268,8 @@ class StageRun:
                 self._log("stage failed")
         except CallEnded:
             self._fail(failure, StageReason.DEADLINE)
-        except Overloaded:
+        except Overloaded as refusal:
+            self.refusal = refusal
             self._fail(failure, StageReason.OVERLOADED)
         except TamisError as error:
             self._fail(failure, StageReason.FAILED)

@@ -54,7 +54,7 @@ async def test_a_stage_of_any_role_that_fails_costs_no_more_than_itself(
             assert not _holds_secret(found, *await client.events("a smooth sauce"))
 
 
-@pytest.mark.parametrize("behaviour", ["raises", "exits", "overloaded", "nan"])
+@pytest.mark.parametrize("behaviour", ["raises", "exits", "nan"])
 async def test_when_the_only_retriever_fails_the_caller_learns_that_and_nothing_else(
     servers: Servers, behaviour: str
 ) -> None:
@@ -67,6 +67,40 @@ async def test_when_the_only_retriever_fails_the_caller_learns_that_and_nothing_
             assert caught.value.retries
             assert SECRET.encode() not in caught.value.raw
         assert (await client.search("sauce", "more")).hits
+
+
+@pytest.mark.parametrize("pipeline", ["words >> answer", "(words | more) >> answer"])
+async def test_when_all_retrievers_are_overloaded_the_caller_learns_when_to_come_again(
+    servers: Servers, pipeline: str
+) -> None:
+    stages = dict.fromkeys(("words", "more"), _behaves("overloaded"))
+    async with servers.start(fakes(pipeline, **stages)) as client:
+        await client.fill()
+        for call in (client.search, client.events):
+            with pytest.raises(CallFailed) as caught:
+                await call("sauce")
+            assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+            assert [each.retry_delay.ToTimedelta().total_seconds() for each in caught.value.retries] == [1.0]
+            assert SECRET.encode() not in caught.value.raw
+
+
+async def test_what_is_wrong_beside_overload_is_not_called_overload(servers: Servers) -> None:
+    stages = {"words": _behaves("overloaded"), "more": _behaves("raises")}
+    async with servers.start(fakes("(words | more) >> answer", **stages)) as client:
+        await client.fill()
+        with pytest.raises(CallFailed) as caught:
+            await client.search("sauce")
+        assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_required_stage_that_is_overloaded_makes_the_call_so(servers: Servers) -> None:
+    strict = '[pipelines.strict]\nexpression = "words >> rank >> answer"\nrequired = ["rank"]\n'
+    async with servers.start(fakes(rank=_behaves("overloaded")) + strict) as client:
+        await client.fill()
+        with pytest.raises(CallFailed) as caught:
+            await client.search("sauce", "strict")
+        assert (caught.value.code, caught.value.metadata["stage"]) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "rank")
+        assert caught.value.retries
 
 
 async def test_a_stream_that_fails_half_way_keeps_what_it_sent_and_ends_with_a_typed_status(servers: Servers) -> None:

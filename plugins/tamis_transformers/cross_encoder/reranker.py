@@ -28,7 +28,6 @@ _NamedOrTable: TypeAlias = Annotated[
     Annotated[str, Tag("name")] | Annotated[Template, Tag("table")],
     Discriminator(lambda given: "table" if isinstance(given, dict | Template) else "name"),
 ]
-_AT_ONCE = 256  # passages that are tokenized before the call is asked again
 
 
 class CrossEncoderSettings(QueuedModelSettings):
@@ -77,13 +76,23 @@ class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseRe
 
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
         """A passage's score comes when its last window is done. A window whose score is no number does not count."""
-        windows = await self._windows(query.text, [passage.full_text for passage in passages], call)
-        pairs = [pair for each in windows for pair in each]
-        owners = [index for index, each in enumerate(windows) for _ in each]
-        left, best = [len(each) for each in windows], [math.nan] * len(windows)
-        async with aclosing(self._queue.stream(pairs, [len(pair.tokens) for pair in pairs], call)) as scores:
+        owners: list[int] = []
+        left: list[int] = []
+        best = [math.nan] * len(passages)
+
+        def windows(texts: Sequence[str]) -> list[Pair]:
+            read = self._model.tokenize(query.text, texts)
+            for each in read.windows:
+                owners.extend([len(left)] * len(each))
+                left.append(len(each))
+            for note in read.notes:
+                call.note(note)
+            return [pair for each in read.windows for pair in each]
+
+        call.check()
+        texts = [passage.full_text for passage in passages]
+        async with aclosing(self.computed(texts, windows, lambda pair: len(pair.tokens), call)) as scores:
             async for position, score in scores:
-                call.usage.input_token_count += len(pairs[position].tokens)
                 index = owners[position]
                 left[index] -= 1
                 if score > best[index] or math.isnan(best[index]):
@@ -91,16 +100,6 @@ class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseRe
                 if not left[index]:
                     call.usage.pair_count += 1
                     yield index, self._calibrated(best[index])
-
-    async def _windows(self, query: str, texts: Sequence[str], call: Call) -> list[list[Pair]]:
-        found: list[list[Pair]] = []
-        for start in range(0, len(texts), _AT_ONCE):
-            call.check()
-            read = await self._in_executor(self._model.tokenize, query, texts[start : start + _AT_ONCE])
-            found.extend(read.windows)
-            for note in read.notes:
-                call.note(note)
-        return found
 
     def _calibrated(self, logit: float) -> float:
         """What is not finite stays so: it is an error and no certainty."""

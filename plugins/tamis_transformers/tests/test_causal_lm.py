@@ -285,7 +285,7 @@ def _arrivals(llm: CausalLm, monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[N
     return arrived
 
 
-async def test_who_waits_is_served_by_deadline_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_more_urgent_is_served_first_and_too_many_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(_llm(most_waiting=2)) as llm:
         gate, arrived, served = _Gate(llm, monkeypatch), _arrivals(llm, monkeypatch), []
 
@@ -303,7 +303,7 @@ async def test_who_waits_is_served_by_deadline_and_too_many_are_refused(monkeypa
             await _said(llm, call=Call())
         gate.opened.set()
         await asyncio.gather(first, late, soon)
-    assert served == ["first", "soon", "late"]
+    assert served == ["soon", "late", "first"]
 
 
 async def test_who_leaves_while_waiting_or_while_served_costs_no_further_token(monkeypatch: pytest.MonkeyPatch) -> None:

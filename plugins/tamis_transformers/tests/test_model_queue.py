@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tamis.context import Call, CallEnded
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded
-from tamis_transformers.model_queue import ModelQueue
+from tamis_transformers.line import SHARE
+from tamis_transformers.model_queue import ModelQueue, Part
+from tamis_transformers.waiting import Request, Waiting
 
 
 class Model:
@@ -30,6 +34,19 @@ class Model:
             self.released.wait()
         if "poison" in items:
             raise ValueError("poison")
+        return [item * 2 for item in items]
+
+
+class Small:
+    """A device with memory for a few items; what it says when that is not enough, and how many it was asked for."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        self.most, self.error, self.counts = most, error, list[int]()
+
+    def compute(self, items: Sequence[str]) -> list[str]:
+        self.counts.append(len(items))
+        if len(items) > self.most:
+            raise self.error
         return [item * 2 for item in items]
 
 
@@ -235,6 +252,203 @@ async def test_what_failed_cost_its_time_too() -> None:
         await asyncio.wait([task])
     assert isinstance(task.exception(), ValueError)
     assert (call.usage.model_call_count, call.usage.model_seconds) == (3, 3.0), "one together, one each"
+
+
+async def test_a_call_that_ends_is_told_at_once_although_the_model_computes() -> None:
+    model, leaving = Model(), Call()
+    async with busy(model) as (queue, gate):
+        leaving_task = await begun(queue.collect(["waiting"], [1], leaving))
+        leaving.end()
+        with pytest.raises(CallEnded):
+            await leaving_task
+        assert not gate.done()
+
+
+async def test_of_a_batch_that_failed_nothing_is_tried_again_for_who_has_left() -> None:
+    calls = {name: Call() for name in ("a", "poison", "b", "c")}
+    model = Model()
+
+    def compute(items: Sequence[str]) -> list[str]:
+        if "poison" in items:
+            calls["b"].end()
+        return model.compute(items)
+
+    queue = ModelQueue(compute, batch_cost=100)
+    tasks = [await begun(queue.collect([name], [1], call)) for name, call in calls.items()]
+    queue.start()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    queue.close()
+    assert [type(each) for each in outcomes] == [list, ValueError, CallEnded, list]
+    assert model.batches == [("a", "poison", "b", "c"), ("a", "poison"), ("a",), ("poison",), ("c",)]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+async def test_where_memory_runs_out_all_is_computed_in_halves_and_later_batches_are_small(error: Exception) -> None:
+    device = Small(3, error)
+    queue = ModelQueue(device.compute, batch_cost=80)
+    queue.start()
+    items = [str(number) for number in range(16)]
+    for _ in range(2):
+        assert await queue.collect(items, [10] * 16, Call()) == [item * 2 for item in items]
+    queue.close()
+    assert device.counts[:3] == [8, 4, 2]
+    assert max(device.counts[3:]) <= 4
+    assert device.counts.count(4) <= 2, "both halves of the first, none later"
+    assert max(device.counts[-8:]) <= 2
+
+
+async def test_an_item_for_which_there_is_no_memory_fails_alone() -> None:
+    device = Small(0, MemoryError())
+    queue = ModelQueue(device.compute, batch_cost=80)
+    queue.start()
+    with pytest.raises(MemoryError):
+        await queue.collect(["a"], [1], Call())
+    device.most = 1
+    assert await queue.collect(["a"], [1], Call()) == ["aa"]
+    queue.close()
+
+
+async def test_a_refusal_says_how_long_it_takes_until_there_is_room() -> None:
+    model = Model()
+    queue = ModelQueue(model.compute, batch_cost=100, most_waiting=4, clock=Ticks())
+    queue.start()
+    await queue.collect(["a"], [2], Call())  # a cost of two in a second
+    gate = await begun(queue.collect(["gate"], [1], Call()))
+    await asyncio.to_thread(model.entered.wait)
+    waiting = await begun(queue.collect(["b", "c", "d"], [6, 6, 6], Call()))
+    for count, seconds in ((2, 3.0), (3, 6.0), (99, 9.0)):
+        with pytest.raises(Overloaded) as caught:
+            await queue.collect(["e"] * count, [1] * count, Call())
+        assert caught.value.retry_after == seconds
+    model.released.set()
+    await asyncio.gather(gate, waiting)
+    queue.close()
+
+
+async def test_a_full_queue_has_room_again_as_soon_as_who_waits_has_left() -> None:
+    model, leaving = Model(), Call()
+    async with busy(model, most_waiting=2) as (queue, _):
+        leaving_task = await begun(queue.collect(["a", "b"], [1, 1], leaving))
+        leaving.end()
+        staying = await begun(queue.collect(["c", "d"], [1, 1], Call()))
+        model.released.set()
+        assert await staying == ["cc", "dd"]
+        await asyncio.wait([leaving_task])
+
+
+async def test_what_is_little_longer_shares_a_batch_and_what_is_much_longer_does_not() -> None:
+    model = Model()
+    async with busy(model, batch_cost=1_000) as (queue, _):
+        costs = {"five": 5, "eight": 8, "twenty": 20, "hundred": 100}
+        tasks = [
+            await begun(queue.collect([name], [cost], Call(Deadline.after(1_000 + cost))))
+            for name, cost in costs.items()
+        ]
+        model.released.set()
+        await asyncio.gather(*tasks)
+    assert model.batches[1:] == [("five", "eight", "twenty"), ("hundred",)]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 4))
+def test_work_without_a_deadline_is_slowed_and_never_starved(arrivals: list[int], patient_count: int) -> None:
+    """A model that takes a second a batch; each second so many urgent calls come, one at least waits always."""
+
+    async def simulated() -> None:
+        waiting: Waiting[str] = Waiting()
+        patient = [Request[str](Call()) for _ in range(patient_count)]
+        for each in patient:
+            waiting.add(each, ["patient"] * 100, [1] * 100)
+        served: dict[Request[str], list[int]] = {each: [] for each in patient}
+        urgent: list[int] = []
+        for now, count in enumerate([*arrivals, *[1] * 2 * SHARE * patient_count]):
+            for number in range(max(1, count)):
+                waiting.add(Request(Call(Deadline.after(1_000 + now))), [f"{now} {number}"], [1])
+            (job,) = waiting.batch(1)
+            served.get(job.request, urgent).append(now)
+        within = SHARE * (patient_count + 1 + sum(max(0, each - 1) for each in arrivals))
+        assert any(served.values())
+        assert len(urgent) >= (now + 1) * (SHARE - 1) // SHARE
+        for times in served.values():
+            assert all(later - earlier <= within for earlier, later in zip([0, *times], times, strict=False))
+
+    asyncio.run(simulated())
+
+
+class Parts:
+    """Items in parts; the second and later ones are made only after the first results."""
+
+    def __init__(self, *parts: list[str]) -> None:
+        self.parts, self.made, self.computed, self.is_closed = parts, 0, asyncio.Event(), False
+
+    async def __call__(self) -> AsyncGenerator[Part[str], None]:
+        try:
+            for number, part in enumerate(self.parts):
+                if number:
+                    await self.computed.wait()
+                self.made += 1
+                yield part, [1] * len(part)
+        finally:
+            self.is_closed = True
+
+
+async def test_the_first_part_is_computed_before_the_next_is_made() -> None:
+    model, parts, found = Model(), Parts(["a", "b"], ["c"], []), {}
+    queue = ModelQueue(model.compute, batch_cost=100)
+    queue.start()
+    async for position, result in queue.stream_parts(parts(), Call(), count=3):
+        found[position] = result
+        parts.computed.set()
+    queue.close()
+    assert found == {0: "aa", 1: "bb", 2: "cc"}
+    assert set(model.batches[0]) == {"a", "b"}
+
+
+async def test_announced_items_count_and_are_refused_before_any_is_made() -> None:
+    model, parts, refused = Model(), Parts(["a"], ["b"]), Parts(["c"])
+    async with busy(model, most_waiting=2) as (queue, _):
+        stream = queue.stream_parts(parts(), Call(), count=2)
+        first = await begun(anext(stream))  # type: ignore[arg-type]
+        with pytest.raises(Overloaded):
+            await anext(queue.stream_parts(refused(), Call(), count=1))
+        model.released.set()
+        assert await first == (0, "aa")
+        await stream.aclose()
+        assert await queue.collect(["d", "e"], [1, 1], Call()) == ["dd", "ee"]
+    assert (refused.made, parts.is_closed) == (0, True)
+    assert ("b",) not in model.batches
+
+
+async def test_a_part_that_cannot_be_made_fails_its_call_at_once() -> None:
+    async def parts() -> AsyncGenerator[Part[str], None]:
+        yield ["a"], [1]
+        raise ValueError("no tokens")
+
+    model = Model()
+    async with busy(model) as (queue, _):
+        with pytest.raises(ValueError, match="no tokens"):
+            await anext(queue.stream_parts(parts(), Call(), count=2))
+    assert model.batches == [("gate",)]
+
+
+async def test_parts_are_not_made_far_ahead() -> None:
+    made, most = 0, 0
+
+    async def parts() -> AsyncGenerator[Part[str], None]:
+        nonlocal made
+        for _ in range(10):
+            made += 1_000
+            yield ["a"] * 1_000, [1] * 1_000
+
+    model, found = Model(), 0
+    queue = ModelQueue(model.compute, batch_cost=500)
+    queue.start()
+    async for _ in queue.stream_parts(parts(), Call(), count=10_000):
+        most = max(most, made - found)
+        found += 1
+    queue.close()
+    assert found == made == 10_000
+    assert most <= 4_000
 
 
 async def test_closing_tells_those_who_wait_and_refuses_the_rest() -> None:
