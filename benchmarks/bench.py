@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from peers import checkpoint, pairs, pictures, record, table
 from peers.environments import ENVIRONMENTS, TAMIS, install, problem
 from peers.measuring import FULL, QUICK, Plan, measure
 from peers.processes import Failed, Runner, environment_variables
-from peers.rows import Row, chosen
+from peers.rows import OURS, REFERENCE, Row, chosen
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -43,7 +44,7 @@ def compare(
 ) -> dict[str, Any]:
     """The whole record."""
     told("checkpoint")
-    model = checkpoint.make(work / f"model-{source.replace(' ', '-')}", asked)
+    model = checkpoint.make(work / "model")
     pairs.write(asked, work / "pairs.jsonl")
     tokens = checkpoint.token_counts(model, asked)
     operations = [sum(checkpoint.flops(model, each) for each in query) for query in tokens]
@@ -128,9 +129,7 @@ def main(
     only: Annotated[str, typer.Option(help="Rows with this in their name, divided by commas.")] = "",
     collection: Annotated[Path | None, typer.Option(help="A judged collection in BEIR's format.")] = None,
     queries: Annotated[int, typer.Option(min=2)] = 24,
-    full: Annotated[
-        bool, typer.Option(help="All queries in three passes, every row side by side, however long.")
-    ] = False,
+    full: Annotated[bool, typer.Option(help="Every query in every pass, every row side by side.")] = False,
     seconds: Annotated[float | None, typer.Option(help="For measuring, instead of the plan's.")] = None,
     threads: Annotated[int, typer.Option(help="Of each row.")] = len(os.sched_getaffinity(0)),
     work: Annotated[Path, typer.Option(help="Where environments and model are kept.")] = ROOT / ".bench",
@@ -139,6 +138,7 @@ def main(
     redraw: Annotated[bool, typer.Option(help="Table and pictures of the last record, measuring nothing.")] = False,
 ) -> None:
     """Prints one table. The exit code is 1 when Tamis or the reference could not be measured."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no stopped process is left behind
     console = Console()
     plan = FULL if full else QUICK
     if redraw:
@@ -165,9 +165,8 @@ def main(
     Console(width=240).print(table.terminal(found))
     for line in table.failures(found["rows"]):
         console.print(f"not measured: {line}", markup=False)
-    raise typer.Exit(
-        1 if {row.name for row in rows[:2]} & {row["name"] for row in found["rows"] if "failed" in row} else 0
-    )
+    failed = {row["name"] for row in found["rows"] if "failed" in row}
+    raise typer.Exit(1 if {OURS, REFERENCE} & failed else 0)
 
 
 def _progress() -> Progress:

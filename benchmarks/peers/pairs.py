@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ CANDIDATES = 100
 """How many texts a query has to be compared with."""
 _SENTENCE = re.compile(r"\s*(.{30,160}?[.?!])\s+(\S.*)", re.DOTALL)
 _SIGNATURE = re.compile(r"\w+\(.*\)\n\n", re.DOTALL)
-_WORDS = (60, 180)
+_WORDS = (40, 150)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Asked:
 def from_documentation(count: int) -> list[Asked]:
     """First sentences of docstrings ask for the passage that they were taken out of; the same on the same Python.
 
-    A passage is what stands together in a module or a topic, 60 to 180 words of it.
+    A passage is what stands together in a module or a topic, 40 to 150 words of it, or more by its last part.
     """
     texts: dict[str, str] = {}
     relevant: dict[str, str] = {}
@@ -80,7 +80,8 @@ def _asked(texts: dict[str, str], questions: Iterable[tuple[str, list[str]]], co
     raise ValueError(f"only {len(found)} questions have {CANDIDATES} candidates, {count} are needed")
 
 
-def _searching(texts: dict[str, str]):  # type: ignore[no-untyped-def]
+def _searching(texts: dict[str, str]) -> Callable[[str], list[str]]:
+    """BM25 over stems, in memory."""
     schema = tantivy.SchemaBuilder()
     schema.add_text_field("id", stored=True, tokenizer_name="raw")
     schema.add_text_field("text", tokenizer_name="en_stem")

@@ -1,4 +1,4 @@
-"""Samples the cross-encoder plugin under py-spy while it scores, on the pairs and the model of the last `make bench`."""
+"""Samples the cross-encoder plugin under py-spy, on the pairs and the model of the last `make bench`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ _QUERIES = 6
 
 def main(work: Path) -> None:
     """Writes `profile.svg`, a flame graph of all threads that compute, native frames among them."""
-    models = sorted(work.glob("model-*"), key=lambda each: each.stat().st_mtime)
-    if not models or not (work / "pairs.jsonl").exists():
+    if not (work / "model").exists() or not (work / "pairs.jsonl").exists():
         sys.exit("nothing to score yet; run: make bench")
-    given = {"model": str(models[-1].resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
+    given = {"model": str((work / "model").resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
     spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--threads", "--output"]
     runner = [sys.executable, str(_RUNNER), json.dumps(given)]
     command = {"queries": list(range(_QUERIES)), "concurrency": 1}

@@ -21,7 +21,7 @@ _SAME_MODEL = {row.name for row in ROWS if row.same_model}
 def rows(
     measured: Mapping[str, Mapping[str, Any]], asked: Sequence[Asked], work: Sequence[float], peak: float
 ) -> list[dict[str, Any]]:
-    """A record for each row. `work` is the floating-point operations of each query, `peak` the machine's in a second."""
+    """A record for each row. `work` counts each query's floating-point operations, `peak` the machine's in a second."""
     latencies = {name: _latencies(row) for name, row in measured.items()}
     scores = _scores(measured.get(REFERENCE, {}))
     found: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ def ratio(slower: Mapping[int, float], faster: Mapping[int, float]) -> float | N
 def agreement(
     scores: Mapping[int, Sequence[float]], reference: Mapping[int, Sequence[float]], asked: Sequence[Asked]
 ) -> dict[str, Any]:
-    """Kendall's tau with the reference's order, mean and least over the queries, and nDCG@10 of both on the same ones."""
+    """Kendall's tau with the reference, mean and least over the queries; nDCG@10 of both on the same ones."""
     both = sorted(scores.keys() & reference.keys())
     if not both:
         return {"tau": None}

@@ -69,8 +69,8 @@ def _about(record: Mapping[str, Any]) -> str:
     features = ", ".join(machine["features"])
     rates = ", ".join(f"{rate / 1e9:,.0f} GFLOP/s in {name}" for name, rate in sorted(peak["flops"].items()))
     return (
-        f"`make {record['plan']}` of {record['date']}. {processor} ({features}); PyTorch {peak['torch']} multiplies matrices "
-        f"at {rates}. {pairs['queries']} queries of {pairs['candidates']} candidates from {pairs['source']}, "
+        f"`make {record['plan']}` of {record['date']}. {processor} ({features}); PyTorch {peak['torch']} multiplies "
+        f"matrices at {rates}. {pairs['queries']} queries of {pairs['candidates']} candidates from {pairs['source']}, "
         f"{pairs['mean_tokens']:.0f} tokens a pair, {pairs['cut']:.0%} of them cut at {pairs['max_tokens']}."
     )
 

@@ -1,1 +1,1 @@
-"""One file for each peer. Each runs in its own environment, so that it may import `protocol` and the peer, nothing else."""
+"""One file for each peer, which runs in its environment: it may import its neighbours here and the peer, no more."""

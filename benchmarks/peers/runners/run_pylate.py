@@ -1,4 +1,4 @@
-"""PyLate: late interaction on the body alone, queries and passages encoded for each query; another model, other scores."""
+"""PyLate: late interaction on the body alone, passages encoded anew for each query; other scores than the rest."""
 
 from __future__ import annotations
 

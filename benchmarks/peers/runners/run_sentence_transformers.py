@@ -1,7 +1,7 @@
 """sentence-transformers: `CrossEncoder.predict`, as it comes or tuned, on any of its backends.
 
-Options: `backend`; `tuned`, then in bfloat16 where the processor multiplies it, with the best of a few batch sizes. Pairs
-are sorted by length by `predict` itself.
+Options: `backend`; `tuned`, then in bfloat16 where the processor multiplies it, with the best of a few batch sizes.
+`predict` itself sorts pairs by length.
 """
 
 from __future__ import annotations

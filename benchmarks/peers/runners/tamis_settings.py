@@ -10,8 +10,8 @@ from tamis_transformers import CrossEncoderReranker
 
 __all__ = ["dtype_of", "stage_settings"]
 
-_NO_MEMORY = {"score_cache_bytes": 0, "cache_bytes": 0, "score_cache": False}
-"""Scores that are remembered would make the second pass free; whichever of these there is, is switched off."""
+_NO_MEMORY = {"cached_scores": 0}
+"""Scores that are remembered would make the second pass free."""
 
 
 def stage_settings(given: Given) -> dict[str, Any]:
