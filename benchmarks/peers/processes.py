@@ -15,6 +15,7 @@ import psutil
 
 from peers.environments import TAMIS, python
 from peers.rows import Row
+from peers.runners.protocol import MARK
 
 __all__ = ["Failed", "Runner", "environment_variables"]
 
@@ -120,11 +121,11 @@ class Runner:
             raise Failed(self._last_words()) from None
 
     def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout else ""
+        line = next((each for each in self._process.stdout or () if each.startswith(MARK)), "")
         if not line:
             self._process.wait()
             raise Failed(self._last_words())
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line.removeprefix(MARK))
         if "failed" in answer:
             raise Failed(answer["failed"])
         return answer

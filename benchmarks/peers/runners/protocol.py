@@ -20,10 +20,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Given", "Peer", "best_of", "one_at_a_time", "run", "versions"]
+__all__ = ["MARK", "Given", "Peer", "best_of", "one_at_a_time", "run", "versions"]
 
 Score = Callable[[str, Sequence[str]], Sequence[float]]
 Given = dict[str, Any]
+MARK = "\x1e"
+"""Begins an answer, for libraries print while they are imported."""
 
 
 @dataclass
@@ -125,5 +127,5 @@ def _reason(error: BaseException) -> str:
 
 
 def _say(lines: Any, message: dict[str, Any]) -> None:
-    lines.write(json.dumps(message) + "\n")
+    lines.write(f"{MARK}{json.dumps(message)}\n")
     lines.flush()

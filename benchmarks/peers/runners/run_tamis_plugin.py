@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from protocol import Given, Peer, run, versions
 from tamis_settings import dtype_of, stage_settings
@@ -19,6 +20,7 @@ def opened(given: Given) -> Peer:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     reranker = CrossEncoderReranker(CrossEncoderReranker.Settings(**stage_settings(given)))
+    reranker.cache_directory = Path(given["work"]) / "cache"  # as the server gives one
     asyncio.run_coroutine_threadsafe(reranker.open(), loop).result()
 
     async def scored(query: str, texts: Sequence[str]) -> list[float]:
