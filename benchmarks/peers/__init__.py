@@ -1,0 +1,1 @@
+"""Tamis beside its peers: environments, runners, pairs, measuring, table and pictures of `bench.py`."""

@@ -1,0 +1,168 @@
+"""Measures all rows in turns, in the time there is: A B C, A B C, so that whatever drifts hits all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from peers.processes import Failed, Runner
+from peers.rows import OURS, REFERENCE, Row
+
+__all__ = ["FULL", "QUICK", "Plan", "Turns", "measure"]
+
+_LEAST = 2
+"""Queries of a pass, however slow a row is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured. `seconds` is for all of it, loading included; None takes as long as it takes.
+
+    Queries are divided among the passes when there is little time, and repeated in every pass when there is enough.
+    """
+
+    name: str
+    passes: int
+    seconds: float | None
+    concurrencies: tuple[int, ...] = (8, 32)
+    repeats: bool = False
+
+
+QUICK = Plan("bench", passes=2, seconds=520.0)
+FULL = Plan("bench-full", passes=3, seconds=None, repeats=True)
+
+
+class Turns:
+    """Which queries which row gets in a pass. A pure function of what is known, so that it can be tested."""
+
+    def __init__(self, plan: Plan, query_count: int, left: float | None, seconds_each: Mapping[str, float]) -> None:
+        """`left` are the seconds for passes at concurrency 1, `seconds_each` what a query takes in each row."""
+        self._plan, self._count = plan, query_count
+        self._each = seconds_each
+        whole = {REFERENCE, OURS} & seconds_each.keys()
+        self._whole = whole
+        spent = sum(seconds_each[name] * query_count for name in whole)
+        others = len(seconds_each) - len(whole)
+        self._share = None if left is None else max(0.0, left - spent) / max(1, others)
+
+    def queries(self, row: str, number: int) -> list[int]:
+        """Of pass `number`, spread over all of them. The reference and ours get every query."""
+        plan = self._plan
+        part = list(range(self._count)) if plan.repeats else list(range(number, self._count, plan.passes))
+        if row in self._whole or self._share is None:
+            return part
+        affordable = int(self._share / plan.passes / max(self._each[row], 1e-9))
+        count = min(len(part), max(_LEAST, affordable))
+        return [part[place * len(part) // count] for place in range(count)]
+
+
+def measure(
+    rows: Sequence[Row],
+    started: Callable[[Row], Runner],
+    plan: Plan,
+    query_count: int,
+    told: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """For each row either `failed`, or `ready`, `load_seconds`, `loaded_bytes` and its `passes` at each concurrency."""
+    until = None if plan.seconds is None else time.monotonic() + plan.seconds
+    found: dict[str, dict[str, Any]] = {}
+    runners: dict[str, Runner] = {}
+    try:
+        each = _opened(rows, started, found, runners, told)
+        _alone(runners, Turns(plan, query_count, _share(until), each), plan, found, told)
+        for concurrency in plan.concurrencies:
+            _together(runners, plan, concurrency, query_count, found, until, told)
+    finally:
+        for runner in runners.values():
+            runner.close()
+    return found
+
+
+def _share(until: float | None) -> float | None:
+    """Two thirds of what is left; the rest is for queries side by side."""
+    return None if until is None else max(0.0, until - time.monotonic()) * 2 / 3
+
+
+def _opened(
+    rows: Sequence[Row],
+    started: Callable[[Row], Runner],
+    found: dict[str, dict[str, Any]],
+    runners: dict[str, Runner],
+    told: Callable[[str], None],
+) -> dict[str, float]:
+    """Starts and warms every row; the seconds of a query in each."""
+    seconds = {}
+    for row in rows:
+        told(f"{row.name}: starting")
+        try:
+            runner = started(row)
+            runners[row.name] = runner
+            runner.ask([0], 1)
+            seconds[row.name] = runner.ask([0], 1)["seconds"]
+        except Failed as error:
+            _drop(row.name, str(error), found, runners)
+            continue
+        found[row.name] = {
+            "ready": runner.ready,
+            "load_seconds": runner.load_seconds,
+            "loaded_bytes": runner.loaded_bytes,
+            "passes": [],
+        }
+    return seconds
+
+
+def _alone(
+    runners: dict[str, Runner], turns: Turns, plan: Plan, found: dict[str, Any], told: Callable[[str], None]
+) -> None:
+    for number in range(plan.passes):
+        for name in list(runners):
+            told(f"{name}: pass {number + 1} of {plan.passes}")
+            _pass(name, turns.queries(name, number), 1, found, runners)
+
+
+def _together(
+    runners: dict[str, Runner],
+    plan: Plan,
+    concurrency: int,
+    query_count: int,
+    found: dict[str, Any],
+    until: float | None,
+    told: Callable[[str], None],
+) -> None:
+    """As many queries as are asked at a time, three times as many with enough time; what does not fit is left out."""
+    count = concurrency * (3 if plan.repeats else 1)
+    for name in _by_importance(runners, until):
+        expected = count * _seconds_each(found[name])
+        if until is None or time.monotonic() + expected < until:
+            told(f"{name}: {concurrency} at a time")
+            _pass(name, [number % query_count for number in range(count)], concurrency, found, runners)
+
+
+def _by_importance(runners: Mapping[str, Runner], until: float | None) -> list[str]:
+    """With little time only what takes requests side by side, and one that does not."""
+    return [name for name, runner in runners.items() if until is None or runner.row.served or name == REFERENCE]
+
+
+def _pass(name: str, queries: list[int], concurrency: int, found: dict[str, Any], runners: dict[str, Runner]) -> None:
+    try:
+        answer = runners[name].ask(queries, concurrency)
+    except Failed as error:
+        if concurrency == 1:
+            _drop(name, str(error), found, runners)
+        else:
+            found[name].setdefault("failed_at", {})[str(concurrency)] = str(error)
+        return
+    found[name]["passes"].append({"concurrency": concurrency, **answer})
+
+
+def _drop(name: str, reason: str, found: dict[str, Any], runners: dict[str, Runner]) -> None:
+    found[name] = {"failed": reason}
+    if name in runners:
+        runners.pop(name).close()
+
+
+def _seconds_each(row: Mapping[str, Any]) -> float:
+    passes = [each for each in row["passes"] if each["concurrency"] == 1]
+    return float(sum(each["seconds"] for each in passes) / max(1, sum(len(each["latencies"]) for each in passes)))

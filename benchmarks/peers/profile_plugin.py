@@ -1,0 +1,30 @@
+"""Samples the cross-encoder plugin under py-spy, on the pairs and the model of the last `make bench`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+__all__: list[str] = []
+
+_RUNNER = Path(__file__).with_name("runners") / "run_tamis_plugin.py"
+_QUERIES = 6
+
+
+def main(work: Path) -> None:
+    """Writes `profile.svg`, a flame graph of all threads that compute, native frames among them."""
+    if not (work / "model").exists() or not (work / "pairs.jsonl").exists():
+        sys.exit("nothing to score yet; run: make bench")
+    given = {"model": str((work / "model").resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
+    spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--threads", "--output"]
+    runner = [sys.executable, str(_RUNNER), json.dumps(given)]
+    command = {"queries": list(range(_QUERIES)), "concurrency": 1}
+    subprocess.run(
+        [*spy, str(work / "profile.svg"), "--", *runner], input=json.dumps(command) + "\n", text=True, check=True
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
