@@ -1,7 +1,7 @@
 """How fast documents become searchable, against the embedder alone on the very same passages, in one run.
 
     python benchmarks/indexing.py FOLDER [--source /usr/share/doc] [--kilobytes 1000] [--embedder minilm|static]
-                                         [--runs alone,write,index,alone]
+                                         [--batch-tokens 4096] [--runs alone,write,index,alone]
 
 `alone` embeds the passages in a process of its own, as many at a time as an index is handed, the next ones waiting
 already. `write` sends the documents with `client.write` to a real server until all can be found; `index` has `tamis
@@ -50,6 +50,7 @@ listen = "127.0.0.1:0"
 data_directory = "{data}"
 [models.minilm]
 plugin = "{embedder}"
+{batches}
 [models.chunks]
 plugin = "sentences"
 {counted}
@@ -73,16 +74,17 @@ def main() -> None:
     parser.add_argument("--kilobytes", type=int, default=1_000, help="how much of the source, as files")
     parser.add_argument("--embedder", choices=("minilm", "static"), default="minilm")
     parser.add_argument("--batch-size", type=int, default=64, help="documents that the client sends at once")
+    parser.add_argument("--batch-tokens", type=int, default=4_096, help="batch_token_count of the embedder")
     parser.add_argument("--runs", default="alone,write,index,alone")
     given = parser.parse_args()
     folder = given.folder.resolve()
     if not (folder / "files").exists():
         _choose(given.source, folder / "files", given.kilobytes * 1_000)
-    bench = Bench(folder, given.embedder, given.batch_size)
+    bench = Bench(folder, given.embedder, given.batch_size, given.batch_tokens)
     for name in given.runs.split(","):
         {"alone": bench.alone, "write": bench.write, "index": bench.index, "search": bench.search}[name]()
-    found = {"processors": _processors(), "embedder": given.embedder, "runs": bench.runs}
-    (folder / "indexing.json").write_text(json.dumps(found, indent=1))
+    found = {"processors": _processors(), **vars(given), "folder": str(folder), "runs": bench.runs}
+    (folder / "indexing.json").write_text(json.dumps(found, indent=1, default=str))
     _print(bench.runs)
 
 
@@ -93,6 +95,7 @@ class Bench:
     folder: Path
     embedder: str
     batch_size: int
+    batch_tokens: int
     runs: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -161,7 +164,9 @@ class Bench:
         run.mkdir(parents=True)
         plugin = {"static": "static-words", "minilm": "sentence-transformers"}[self.embedder]
         counted = 'embedder = "minilm"' if self.embedder == "minilm" else ""
-        (run / "tamis.toml").write_text(_CONFIG.format(data=run / "data", embedder=plugin, counted=counted))
+        batches = f"batch_token_count = {self.batch_tokens}" if self.embedder == "minilm" else ""
+        config = _CONFIG.format(data=run / "data", embedder=plugin, counted=counted, batches=batches)
+        (run / "tamis.toml").write_text(config)
         return run
 
     def _note(self, name: str, *, passages: int, seconds: float, processor_seconds: float, **memory: float) -> None:
