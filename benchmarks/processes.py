@@ -107,7 +107,8 @@ def with_static_words(folder: Path) -> dict[str, str]:
     site.mkdir(parents=True, exist_ok=True)
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-static-words\nVersion: 1.0\n")
     (site / "entry_points.txt").write_text(_STATIC_WORDS)
-    path = os.pathsep.join([str(site.parent.resolve()), str(Path(__file__).parent.resolve())])
+    here = [str(site.parent.resolve()), str(Path(__file__).parent.resolve())]
+    path = os.pathsep.join([*here, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path}
 
 
