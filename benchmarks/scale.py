@@ -13,22 +13,18 @@ import argparse
 import gzip
 import hashlib
 import json
-import os
 import random
 import re
-import signal
-import subprocess
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Watched, serving
 from rich.progress import Progress
 
 from tamis.client import Client
@@ -44,19 +40,6 @@ _ROOTS = (
     Path(sysconfig.get_paths()["purelib"]),
 )
 _ENDS = (".py", ".pyi", ".md", ".rst", ".txt", ".gz", ".html", ".h", ".pod", ".pm", ".json", ".js")
-_SERVER = """
-import asyncio, sys
-from pathlib import Path
-from tamis.config import load
-from tamis.rpc.app import running
-
-async def serve():
-    async with running(load(Path(sys.argv[1]))) as server:
-        print(server.address, flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(serve())
-"""
 _CONFIG = """
 [server]
 listen = "127.0.0.1:0"
@@ -95,7 +78,9 @@ def main() -> None:
     texts = _texts(given.folder / "texts.txt", given.passages)
     record = given.folder / "scale.json"
     found: dict[str, Any] = json.loads(record.read_text()) if given.search_only else {"passages": len(texts)}
-    with _serving(given.folder, given.embedder) as (address, memory), Client(address) as client:
+    plugin = {"static": "static-words", "minilm": "sentence-transformers"}[given.embedder]
+    config = _CONFIG.format(data=given.folder.resolve() / "data", embedder=plugin)
+    with serving(given.folder, config) as (address, memory), Client(address) as client:
         if not given.search_only:
             found["indexing"] = _indexed(client, texts, memory)
             found["memory_indexing"] = memory.peak()
@@ -146,83 +131,7 @@ def _sentences() -> Iterator[str]:
                 yield text
 
 
-class Memory(threading.Thread):
-    """The most memory that a process and its children had at once, looked at five times a second."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._pid, self._peak = pid, {"anonymous": 0, "file": 0}
-        self.processor_seconds = 0.0
-        self.start()
-
-    def run(self) -> None:
-        """Looks until the program ends."""
-        while True:
-            now = {"anonymous": 0, "file": 0}
-            seconds = 0.0
-            for pid in _family(self._pid):
-                try:
-                    status = Path(f"/proc/{pid}/status").read_text()
-                    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                now["anonymous"] += _kilobytes(status, "RssAnon") + _kilobytes(status, "RssShmem")
-                now["file"] += _kilobytes(status, "RssFile")
-                seconds += (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
-            self.processor_seconds = seconds
-            self._peak = {key: max(value, self._peak[key]) for key, value in now.items()}
-            time.sleep(0.2)
-
-    def peak(self) -> dict[str, float]:
-        """In MiB, since the start or the last `forget`."""
-        return {f"{key}_mib": round(value / 1024) for key, value in self._peak.items()}
-
-    def forget(self) -> None:
-        """Begins anew."""
-        self._peak = {"anonymous": 0, "file": 0}
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from _family(int(child))
-    except OSError:
-        return
-
-
-def _kilobytes(status: str, name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
-    return int(found[1]) if found else 0
-
-
-@contextmanager
-def _serving(folder: Path, embedder: str) -> Iterator[tuple[str, Memory]]:
-    site = folder / "site" / "tamis_static_words-1.0.dist-info"
-    site.mkdir(parents=True, exist_ok=True)
-    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-static-words\nVersion: 1.0\n")
-    (site / "entry_points.txt").write_text("[tamis.embedders]\nstatic-words = static_words:StaticWords\n")
-    plugin = {"static": "static-words", "minilm": "sentence-transformers"}[embedder]
-    config = folder / "tamis.toml"
-    config.write_text(_CONFIG.format(data=folder.resolve() / "data", embedder=plugin))
-    path = os.pathsep.join([str(site.parent.resolve()), str(Path(__file__).parent.resolve())])
-    command = [sys.executable, "-c", _SERVER, config]
-    with (
-        (folder / "server.log").open("w") as log,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": path}
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), Memory(process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-
-
-def _indexed(client: Client, texts: list[str], memory: Memory) -> dict[str, float]:
+def _indexed(client: Client, texts: list[str], memory: Watched) -> dict[str, float]:
     client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
     started = time.monotonic()
     documents = (
@@ -248,7 +157,7 @@ def _indexed(client: Client, texts: list[str], memory: Memory) -> dict[str, floa
     }
 
 
-def _settle(memory: Memory) -> None:
+def _settle(memory: Watched) -> None:
     """Until the graph is built: the server has been idle for ten seconds."""
     idle, before = 0, memory.processor_seconds
     while idle < 10:

@@ -17,7 +17,7 @@ import tantivy
 from tamis.errors import ConfigurationError, Unavailable, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
-from tamis.terms import terms
+from tamis.terms import sorted_terms
 from tamis_tantivy.analysis import analyzer, bigrams, identity, separated, spaced, surface
 from tamis_tantivy.asked import read
 from tamis_tantivy.excerpts import Excerpts
@@ -210,13 +210,14 @@ def open_schema() -> tantivy.Schema:
 
 
 def _documents(change: Change) -> list[tantivy.Document]:
+    found = sorted_terms(each.metadata for each in change.passages)
     try:
-        return [_document(passage) for passage in change.passages]
+        return [_document(*each) for each in zip(change.passages, found, strict=True)]
     except ValueError as error:
         raise Unusable(change.document_id, "holds a text or a value that the word index cannot keep") from error
 
 
-def _document(passage: Passage) -> tantivy.Document:
+def _document(passage: Passage, terms: list[str]) -> tantivy.Document:
     titles = [separated(each) for each in (passage.title, passage.heading) if each]
     text = separated(passage.text)
     return tantivy.Document(
@@ -228,7 +229,7 @@ def _document(passage: Passage) -> tantivy.Document:
         text=[text],
         bigrams=[" ".join(bigrams(each)) for each in (*titles, text)],
         surface=[*titles, text],
-        terms=sorted(terms(passage.metadata)),
+        terms=terms,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from tamis.component import Component
 from tamis.context import Call
@@ -21,6 +21,7 @@ __all__ = [
     "ListwiseReranker",
     "Order",
     "PointwiseReranker",
+    "Prepares",
     "Reranker",
     "Reranking",
     "Retriever",
@@ -205,6 +206,23 @@ class SharedIndex(Protocol):
         passages, nor its deletions, nor its checkpoint. Raises `Superseded` when a later epoch has begun; so does
         `apply` as soon as it sees one. Raises `Unavailable` when the index is away.
         """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """An `Index` that can do a part of the work on changes, such as embedding, before their turn has come."""
+
+    async def prepared(self, changes: Sequence[Change]) -> Any:
+        """Whatever `apply_prepared` needs to apply these changes; the index itself stays as it is.
+
+        Runs beside `apply` of earlier changes, and may be cancelled. Its result may never be applied. Raises like
+        `apply`.
+        """
+        ...
+
+    async def apply_prepared(self, prepared: Any, *, upto: int) -> None:
+        """As `apply` of the changes that were prepared, of which all before have been applied by now."""
         ...
 
 

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TypeAlias, Union
 
@@ -14,7 +15,7 @@ from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, S
 from tamis.model import Value
 from tamis.ranges import TRIE, Node, instant
 
-__all__ = ["AllOf", "AnyOf", "HasAny", "NoneOf", "TermCondition", "holds", "superset", "terms"]
+__all__ = ["AllOf", "AnyOf", "HasAny", "NoneOf", "TermCondition", "holds", "sorted_terms", "superset", "terms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,17 @@ def terms(metadata: Mapping[str, Value]) -> frozenset[str]:
     Each is 13 to 24 ASCII characters, whatever the length of the value.
     """
     return frozenset(_terms(metadata, ()))
+
+
+def sorted_terms(metadata: Iterable[Mapping[str, Value]]) -> Iterator[list[str]]:
+    """The terms of each, in their order. Mappings that follow on one another and are the same object, as those of one
+    document's passages, are read once."""
+    latest: Mapping[str, Value] | None = None
+    found: list[str] = []
+    for each in metadata:
+        if each is not latest:
+            latest, found = each, sorted(terms(each))
+        yield found
 
 
 def superset(filter: Filter) -> TermCondition:
@@ -129,6 +141,12 @@ def _terms(value: Value, path: tuple[str, ...]) -> Iterator[str]:
             yield from here.nodes(_kind(value), TRIE.nodes(value))
 
 
+@lru_cache(4_096)
+def _path_hash(path: tuple[str, ...]) -> blake2b:
+    # As JSON, a path has an end, so nothing that follows can be taken for a part of it.
+    return blake2b(json.dumps(path).encode(), digest_size=12)
+
+
 class _Path:
     """Terms about one path. They are digests and numbers, in which nothing can be mistaken for syntax.
 
@@ -137,8 +155,7 @@ class _Path:
     """
 
     def __init__(self, path: Sequence[str]) -> None:
-        # As JSON, a path has an end, so nothing that follows can be taken for a part of it.
-        self._hash = blake2b(json.dumps(path).encode(), digest_size=12)
+        self._hash = _path_hash(tuple(path))
         self._start = _base64(self._hash)[:12]
 
     @property

@@ -33,7 +33,9 @@ COMMITS = [
     Death("worker.flush", "before", 2),
     Death("worker.flush", "during", 2),
     Death("worker.flush", "after", 2),
-    Death("EmbeddedIndex.apply", "after", 2),
+    Death("EmbeddedIndex.prepared", "after", 3),  # the next batch is ahead while one is applied
+    Death("EmbeddedIndex.apply_prepared", "before", 2),
+    Death("EmbeddedIndex.apply_prepared", "after", 2),
     Death("EmbeddedIndex._take_over", "before", 1),
     Death("EmbeddedIndex._take_over", "after", 1),
     Death("ServerIndex._delete", "after", 2),

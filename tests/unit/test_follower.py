@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tamis.errors import NotFound
+from tamis.errors import NotFound, Unusable
 from tamis.ingest.passages import SentencesChunker
-from tamis.journal import Delete, Follower, Journal, Upsert
+from tamis.journal import Changes, Delete, Follower, Journal, Upsert
 from tamis.model import Change, Document
 
 CHUNKER = SentencesChunker(SentencesChunker.Settings())
@@ -175,3 +175,125 @@ async def test_an_index_that_denies_its_collection_or_cancels_itself_is_followed
     await asyncio.wait_for(follower.wait(sequence), 10)
     assert index.held == {"a": 1}
     await follower.close()
+
+
+class Preparing(MemoryIndex):
+    """Says what it does, and does each thing when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: asyncio.Queue[tuple[str, tuple[str, ...]]] = asyncio.Queue()
+        self.poison = ""
+
+    async def prepared(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+        self.told.put_nowait(("prepared", _ids(changes)))
+        self._check(changes)
+        return tuple(changes)
+
+    async def apply_prepared(self, prepared: Sequence[Change], *, upto: int) -> None:
+        self.told.put_nowait(("applied", _ids(prepared)))
+        await super().apply(prepared, upto=upto)
+
+    async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
+        self.told.put_nowait(("applied at once", _ids(changes)))
+        self._check(changes)
+        await super().apply(changes, upto=upto)
+
+    def _check(self, changes: Sequence[Change]) -> None:
+        for each in changes:
+            if each.document_id == self.poison and any(self.poison in passage.text for passage in each.passages):
+                raise Unusable(self.poison, "is poison")
+
+
+def _ids(changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(each.document_id for each in changes)
+
+
+class Portioned(Journal):
+    """Hands out two changes at a time."""
+
+    async def changes(
+        self, collection: str, *, after: int, limit: int = 2, byte_limit: int = 512 << 10, split: int = 1
+    ) -> Changes:
+        return await super().changes(collection, after=after, limit=2, byte_limit=byte_limit, split=split)
+
+
+@pytest.fixture
+async def portioned(tmp_path: Path) -> AsyncIterator[Portioned]:
+    opened = await Portioned.open(tmp_path / "portioned.sqlite")
+    await opened.create_collection("docs")
+    yield opened
+    await opened.close()
+
+
+async def test_the_next_batch_is_prepared_while_one_is_applied_and_no_other(portioned: Portioned) -> None:
+    index = Preparing()
+    index.gate.clear()
+    last = await _write(portioned, "a", "b", "c", "d", "e")
+    follower = Follower(portioned, "docs", 1, "dense", index)
+    told = [await index.told.get() for _ in range(3)]
+    assert told[0] == ("prepared", ("a", "b"))
+    assert set(told[1:]) == {("applied", ("a", "b")), ("prepared", ("c", "d"))}
+    assert index.told.empty()
+    index.gate.set()
+    await follower.wait(last)
+    assert index.held == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
+    rest = [index.told.get_nowait() for _ in range(index.told.qsize())]
+    assert sorted(rest) == [("applied", ("c", "d")), ("applied", ("e",)), ("prepared", ("e",))]
+    await follower.close()
+
+
+async def test_a_document_that_cannot_be_prepared_is_given_up_and_no_other(portioned: Portioned) -> None:
+    index = Preparing()
+    index.poison = "c"
+    last = await _write(portioned, "a", "b", "c", "d", "e")
+    follower = Follower(portioned, "docs", 1, "dense", index)
+    await follower.wait(last)
+    assert index.held == {"a": 1, "b": 2, "d": 4, "e": 5}
+    assert [each.document_id for each in await portioned.dead_letters("docs", limit=10)] == ["c"]
+    await follower.close()
+
+
+async def test_what_was_prepared_before_a_pause_is_read_anew_after_it(portioned: Portioned) -> None:
+    index = Preparing()
+    index.gate.clear()
+    await _write(portioned, "a", "b", "c", "d")
+    follower = Follower(portioned, "docs", 1, "dense", index)
+    while await index.told.get() != ("prepared", ("c", "d")):
+        pass
+    pausing = asyncio.ensure_future(_paused(follower))
+    await asyncio.sleep(0)
+    await portioned.write("docs", [Delete("c")])
+    index.gate.set()
+    assert await pausing == 2
+    await follower.wait(5)
+    assert index.held == {"a": 1, "b": 2, "d": 4}
+    applied = [ids for what, ids in (index.told.get_nowait() for _ in range(index.told.qsize())) if what == "applied"]
+    assert ("c", "d") not in applied
+    await follower.close()
+
+
+async def _paused(follower: Follower) -> int:
+    async with follower.paused() as checkpoint:
+        return checkpoint
+
+
+async def test_closing_ends_what_is_being_prepared(portioned: Portioned) -> None:
+    class Endless(Preparing):
+        ended = False
+
+        async def prepared(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+            await super().prepared(changes)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended = True
+            raise AssertionError("unreachable")
+
+    index = Endless()
+    await _write(portioned, "a")
+    follower = Follower(portioned, "docs", 1, "dense", index)
+    await index.told.get()
+    await follower.close()
+    assert index.ended
+    assert index.held == {}

@@ -10,6 +10,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ from tamis.errors import ConfigurationError, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
-from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, superset, terms
+from tamis.terms import AllOf, AnyOf, HasAny, NoneOf, TermCondition, sorted_terms, superset
 from tamis_qdrant.embedded.missed import Missed
 from tamis_qdrant.embedded.process import ShardShape, Worker, WorkerGone
 
-__all__ = ["EmbeddedIndex"]
+__all__ = ["EmbeddedIndex", "Prepared"]
 
 _LOG = structlog.get_logger(__name__)
 _CURRENT, _LOCK = "current", "lock"
@@ -38,8 +39,17 @@ _OUTSIDE = 0.25  # of the points in the graph, how many may be outside it
 _MOST_OUTSIDE = 100_000  # points: each is compared with every query, and takes 3 kB of memory
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Documents to replace, and the points that they become, each with its vector."""
+
+    documents: Sequence[str]
+    points: Sequence[Mapping[str, Any]]
+    vectors: Float32Array
+
+
 class EmbeddedIndex:
-    """Implements `tamis.stage.Index`.
+    """Implements `tamis.stage.Index`, `Prepares` and `Compacts`.
 
     The folder holds numbered shards and a file that names the current one. When enough points are outside the graph,
     a copy of the shard is optimised by a second process while the first serves on; then what was applied meanwhile is
@@ -92,6 +102,10 @@ class EmbeddedIndex:
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
         """Embeds, then writes; a document with a vector that is not finite is unusable. Of several changes of one
         document the last one counts."""
+        await self.apply_prepared(await self.prepared(changes), upto=upto)
+
+    async def prepared(self, changes: Sequence[Change]) -> Prepared:
+        """Embeds."""
         last = {change.document_id: change for change in changes}
         passages = [passage for change in last.values() for passage in change.passages]
         texts = [passage.full_text for passage in passages]
@@ -99,16 +113,15 @@ class EmbeddedIndex:
         for passage, vector in zip(passages, vectors, strict=True):
             if not np.isfinite(vector).all():
                 raise Unusable(passage.document_id, "the embedder makes a vector of it that is not finite")
-        request = {
-            "documents": list(last),
-            "points": [_payload(passage) for passage in passages],
-            "upto": upto,
-        }
-        await self._caught_up(len(passages))
+        return Prepared(tuple(last), _payloads(passages), vectors)
+
+    async def apply_prepared(self, prepared: Prepared, *, upto: int) -> None:
+        request = {"documents": prepared.documents, "points": prepared.points, "upto": upto}
+        await self._caught_up(len(prepared.points))
         async with self._writing:
-            info = await self._ask("apply", vectors, **request)
+            info = await self._ask("apply", prepared.vectors, **request)
             if self._missed is not None:
-                await self._on_files(partial(self._missed.add, request, vectors))
+                await self._on_files(partial(self._missed.add, request, prepared.vectors))
             elif self._wants_graph(info):
                 await self._start_building()
 
@@ -299,13 +312,12 @@ def _locked(file: Path) -> int:
             time.sleep(0.01)
 
 
-def _payload(passage: Passage) -> dict[str, Any]:
-    return {
-        "p": passage.id,
-        "d": passage.document_id,
-        "v": passage.document_version,
-        "t": sorted(terms(passage.metadata)),
-    }
+def _payloads(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    found = sorted_terms(each.metadata for each in passages)
+    return [
+        {"p": each.id, "d": each.document_id, "v": each.document_version, "t": its}
+        for each, its in zip(passages, found, strict=True)
+    ]
 
 
 def _encoded(condition: TermCondition) -> list[Any]:

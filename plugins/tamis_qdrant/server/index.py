@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 
 import structlog
 from qdrant_client import grpc as api
@@ -87,15 +89,17 @@ class ServerIndex:
         return self._reached
 
     async def apply(self, changes: Sequence[Change], *, upto: int) -> None:
-        """Replaces the documents, a few at a time, then moves the checkpoint; each write waits until it is applied.
+        """Replaces the documents, a few at a time, then moves the checkpoint; each write waits until it is applied, and
+        meanwhile the next few are embedded.
 
         Raises `Aborted` when the collection is not as it was left: it must be followed again from its checkpoint.
         """
         state = await self._as_it_was_left()
-        for group in _groups({change.document_id: change for change in changes}.values()):
-            for batch in await self._points([passage for change in group for passage in change.passages]):
-                await self._collection.upsert(batch)
-            await self._collection.delete_older({change.document_id: change.sequence for change in group})
+        async with aclosing(self._embedded(_groups({each.document_id: each for each in changes}.values()))) as embedded:
+            async for group, batches in embedded:
+                for batch in batches:
+                    await self._collection.upsert(batch)
+                await self._collection.delete_older({change.document_id: change.sequence for change in group})
         await self._collection.mark(state, self._epoch, upto)
         self._reached = upto
 
@@ -165,6 +169,28 @@ class ServerIndex:
 
     def _superseded(self) -> Superseded:
         return Superseded(f"another server writes to the Qdrant collection {self.name!r} by now")
+
+    async def _embedded(
+        self, groups: Iterable[list[Change]]
+    ) -> AsyncGenerator[tuple[list[Change], list[list[api.PointStruct]]], None]:
+        """Each group with its points, one group ahead of whoever writes them."""
+        begun: deque[tuple[list[Change], asyncio.Task[list[list[api.PointStruct]]]]] = deque()
+        try:
+            for group in groups:
+                passages = [passage for change in group for passage in change.passages]
+                if begun:
+                    await asyncio.wait([begun[-1][1]])  # one at a time, so that each is done as soon as can be
+                begun.append((group, asyncio.create_task(self._points(passages))))
+                if len(begun) > 1:
+                    earlier, points = begun.popleft()
+                    yield earlier, await points
+            while begun:
+                earlier, points = begun.popleft()
+                yield earlier, await points
+        finally:
+            for _, points in begun:
+                points.cancel()
+            await asyncio.gather(*(points for _, points in begun), return_exceptions=True)
 
     async def _points(self, passages: Sequence[Passage]) -> list[list[api.PointStruct]]:
         """In batches fit to send. Made outside the event loop: token vectors are millions of numbers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from pydantic import Field
@@ -57,7 +58,7 @@ class SentencesChunker(Chunker):
     def chunk(self, document: Document) -> Sequence[Passage]:
         return _Division(document, self._tokenizer, self._limit, self._settings.overlap_tokens).passages()
 
-    @property
+    @cached_property
     def _tokenizer(self) -> Tokenizes:
         embedder = self._settings.embedder
         return embedder if isinstance(embedder, Tokenizes) else EstimatedTokens()

@@ -6,6 +6,7 @@ It imports readers and little else, and has one thread, so that a fork is quick 
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import importlib
 import json
@@ -52,6 +53,8 @@ def _served(request: dict[str, Any], readers: dict[str, Reader]) -> dict[str, An
             return {"problem": f"its reader needs the module {error.name!r}: pip install 'tamis[readers]'"}
         except Exception as error:
             return {"problem": f"its reader cannot be loaded: {type(error).__name__}"}
+        gc.collect()
+        gc.freeze()  # a child that never looks at these objects need not copy their pages
     child = os.fork()
     if child == 0:
         _read_and_exit(request, readers[target])

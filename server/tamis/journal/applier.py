@@ -71,16 +71,19 @@ class Applier:
         self.dead_letter_count = await self._journal.dead_letter_count(*self._index)
         return self.dead_letter_count
 
-    async def apply(self, changes: Sequence[Change], upto: int) -> None:
+    async def apply(
+        self, changes: Sequence[Change], upto: int, attempt: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """On return the index is at `upto`. Raises what is no document's fault; then the index may be anywhere before.
 
-        Dead letters of documents that are written anew or deleted are withdrawn first, and come back if they must.
+        `attempt` applies just these changes in another way, which is tried first. Dead letters of documents that are
+        written anew or deleted are withdrawn first, and come back if they must.
         """
         if self._journal.is_shared:
             await self.count()  # other servers may have an index of their own in the same place
         if self.dead_letter_count:
             await self._withdraw({each.document_id: each.sequence for each in changes})
-        await self._take(changes, upto)
+        await self._take(changes, upto, attempt)
 
     async def _withdraw(self, versions: Mapping[str, int]) -> None:
         tenure = self._tenure()
@@ -92,10 +95,12 @@ class Applier:
             await self._journal.withdraw_dead_letters(*self._index, withdrawn, tenure)
         await self.count()
 
-    async def _take(self, changes: Sequence[Change], upto: int) -> None:
+    async def _take(
+        self, changes: Sequence[Change], upto: int, attempt: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         """Halves what fails until a single change is left."""
         try:
-            await self._apply(changes, upto)
+            await (attempt() if attempt else self._apply(changes, upto))
             return
         except _SURROUNDINGS:
             raise

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import structlog
 
 from tamis.errors import NotFound, TamisError, Unavailable
+from tamis.journal.ahead import Ahead, Batch
 from tamis.journal.applier import Applier
 from tamis.journal.journal import Journal
 from tamis.journal.leases import Tenure
@@ -37,6 +38,8 @@ class FollowerStatus:
 class Follower:
     """Applies changes to an index in order, batch by batch. Lives on one event loop; wakes after each commit.
 
+    While a batch is applied the next one is read, and prepared by an index that `Prepares`.
+
     A batch that fails is tried again, later and later up to half a minute. Nothing is ever passed over but documents
     that the index cannot take, which then stand in the dead letters.
     """
@@ -58,6 +61,7 @@ class Follower:
         self.status = FollowerStatus()
         self._journal = journal
         self._loop = asyncio.get_running_loop()
+        self._ahead = Ahead(journal, collection, split, index)
         self._applier = Applier(journal, collection, generation, stage, self._apply, self._tenure)
         self._applying: asyncio.Future[None] | None = None
         self._between = asyncio.Lock()
@@ -88,6 +92,7 @@ class Follower:
         async with self._between:
             if self._stopped:
                 raise NotFound("collection", self.collection)
+            await self._ahead.forget()
             yield await self.index.checkpoint()
 
     async def mend(self, changes: Sequence[Change], checkpoint: int) -> None:
@@ -115,10 +120,12 @@ class Follower:
         await self._announce()
         self._task.cancel()
         await asyncio.gather(self._task, *([self._applying] if self._applying else []), return_exceptions=True)
+        await self._ahead.forget()
 
     async def _follow(self) -> None:
         while True:
             try:
+                await self._ahead.forget()
                 reached = await self._begin()
                 await self._applier.count()
                 await self._reach(reached)  # a batch may have failed after all of it was applied
@@ -166,21 +173,34 @@ class Follower:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
                 async with self._between:
-                    await self._apply_next()
+                    await self._apply_next(known.last_sequence)
                 continue
             else:
                 self.status = FollowerStatus(known.last_sequence, dead_letter_count=self._applier.dead_letter_count)
             await self._announce()
             await self._woken.wait()
 
-    async def _apply_next(self) -> None:
-        batch = await self._journal.changes(self.collection, after=self.status.applied_sequence, split=self.split)
-        await self._applier.apply(batch.changes, batch.upto)
+    async def _apply_next(self, last_sequence: int) -> None:
+        batch = self._ahead.begin(self.status.applied_sequence)
+        try:
+            found = await batch.changes()
+            if found.upto < last_sequence:
+                self._ahead.begin(found.upto, batch)
+            await self._applier.apply(found.changes, found.upto, lambda: self._apply_batch(batch, found.upto))
+        finally:
+            await self._ahead.done(batch)
+
+    async def _apply_batch(self, batch: Batch, upto: int) -> None:
+        await batch.prepared()
+        await self._do_apply(lambda: batch.apply(self.index), upto)
 
     async def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        await self._do_apply(lambda: self.index.apply(changes, upto=upto), upto)
+
+    async def _do_apply(self, work: Callable[[], Awaitable[None]], upto: int) -> None:
         await self._check()
         # Shielded: an index that was interrupted half way would be left to its crash recovery for no reason.
-        self._applying = asyncio.ensure_future(self.index.apply(changes, upto=upto))
+        self._applying = asyncio.ensure_future(work())
         try:
             await asyncio.shield(self._applying)
         except NotFound as error:

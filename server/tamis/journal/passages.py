@@ -9,7 +9,7 @@ from typing import Any
 
 from tamis.journal.database import Database
 from tamis.journal.encoding import decode
-from tamis.model import Locator, Passage, Span
+from tamis.model import Locator, Passage, Span, Value
 
 __all__ = ["are_stored", "delete", "insert", "of_document", "sweep", "with_ids"]
 
@@ -21,6 +21,7 @@ _SELECT = (
     f"SELECT {_COLUMNS} FROM passages p JOIN documents d ON d.collection = p.collection AND d.id = p.document_id "
     "WHERE p.collection = ? AND p.split = ?"
 )
+_METADATA = 8  # among the columns
 _MOST_AT_ONCE = 500
 
 
@@ -61,9 +62,10 @@ def are_stored(db: Database, key: int, split: int, document_id: str, passages: S
 
 
 def of_document(db: Database, key: int, split: int, document_id: str) -> tuple[Passage, ...]:
-    """A document's passages in their order."""
-    rows = db.execute(f"{_SELECT} AND p.document_id = ? ORDER BY p.ordinal", (key, split, document_id))
-    return tuple(_passage(row) for row in rows)
+    """A document's passages in their order, all with the same mapping as their metadata."""
+    rows = db.execute(f"{_SELECT} AND p.document_id = ? ORDER BY p.ordinal", (key, split, document_id)).fetchall()
+    metadata = decode(rows[0][_METADATA]) if rows else {}
+    return tuple(_passage(row, metadata) for row in rows)
 
 
 def with_ids(db: Database, key: int, split: int, ids: Sequence[str]) -> Iterable[Passage]:
@@ -71,7 +73,7 @@ def with_ids(db: Database, key: int, split: int, ids: Sequence[str]) -> Iterable
     for start in range(0, len(ids), _MOST_AT_ONCE):
         some = ids[start : start + _MOST_AT_ONCE]
         rows = db.execute(f"{_SELECT} AND p.id IN ({','.join('?' * len(some))})", (key, split, *some))
-        yield from (_passage(row) for row in rows)
+        yield from (_passage(row, decode(row[_METADATA])) for row in rows)
 
 
 def _count(db: Database, key: int, differences: Mapping[int, int]) -> None:
@@ -89,7 +91,7 @@ def _placed(passage: Passage) -> tuple[object, ...]:
     return (passage.id, passage.heading, span.start, span.end, path, *lines)
 
 
-def _passage(row: Sequence[Any]) -> Passage:
-    id, document_id, version, text, title, heading, start, end, metadata, path, *where = row
-    span, path = Span(start, end), tuple(json.loads(path))
-    return Passage(id, document_id, version, text, title, heading, span, decode(metadata), path, Locator(*where))
+def _passage(row: Sequence[Any], metadata: Mapping[str, Value]) -> Passage:
+    id, document_id, version, text, title, heading, start, end, _, path, *where = row
+    span, headings = Span(start, end), tuple(json.loads(path))
+    return Passage(id, document_id, version, text, title, heading, span, metadata, headings, Locator(*where))
