@@ -70,7 +70,7 @@ def overhead(folder: Path, seconds: float, rounds: int, only: str = "") -> list[
     path = folder / "recorded.json"
     with ExitStack() as stack:
         tamis = stack.enter_context(tamis_server(folder, config))
-        with Client(tamis) as client:
+        with Client(tamis.partition("=")[0]) as client:
             _fill(client)
             Recorded.write(path, [each for each in _recorded(client) if each.name.startswith(only)])
         bare = stack.enter_context(_process(folder, "bare", path))
@@ -82,7 +82,7 @@ def table(measured: list[dict[str, Any]]) -> str:
     """For people: milliseconds, calls a second."""
     lines = [
         f"{'call':24}{'at once':>8}{'bare p50':>10}{'p99':>8}{'Tamis p50':>11}{'p99':>8}"
-        f"{'+p50':>8}{'+p99':>8}{'bare/s':>9}{'Tamis/s':>9}{'ratio':>7}"
+        f"{'+p50':>8}{'+p99':>8}{'bare/s':>9}{'Tamis/s':>9}{'ratio':>7}{'bare CPU':>10}{'Tamis':>7}"
     ]
     for each in measured:
         bare, tamis = each["bare"], each["tamis"]
@@ -90,13 +90,14 @@ def table(measured: list[dict[str, Any]]) -> str:
             f"{each['name']:24}{each['at_once']:8}{bare['p50_ms']:10.2f}{bare['p99_ms']:8.2f}"
             f"{tamis['p50_ms']:11.2f}{tamis['p99_ms']:8.2f}{each['added_p50_ms']:8.2f}{each['added_p99_ms']:8.2f}"
             f"{bare['per_second']:9.0f}{tamis['per_second']:9.0f}{each['rate_ratio']:7.2f}"
+            f"{bare['processor_ms']:10.2f}{tamis['processor_ms']:7.2f}"
         )
     return "\n".join(lines)
 
 
 @contextmanager
 def tamis_server(folder: Path, config: Path) -> Iterator[str]:
-    """`tamis serve`, as anybody would run it; its address."""
+    """`tamis serve`, as anybody would run it; `ADDRESS=PID`."""
     command = [sys.executable, "-m", "tamis.cli.app", "serve", "--config", str(config)]
     with _running(folder, "tamis", command) as address:
         yield address
@@ -122,8 +123,7 @@ def _running(folder: Path, name: str, command: list[str]) -> Iterator[str]:
             line = process.stdout.readline()
             if not line.startswith("listening on "):
                 sys.exit(f"{name} did not start: {(folder / f'{name}.log').read_text()[-2000:]}")
-            (folder / f"{name}.pid").write_text(str(process.pid))
-            yield line.removeprefix("listening on ").strip()
+            yield f"{line.removeprefix('listening on ').strip()}={process.pid}"
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
@@ -136,7 +136,9 @@ def _fill(client: Client) -> None:
         chosen = random.Random(0)
         words = ["".join(chosen.choices("aeioubcdfghlmnprst", k=chosen.randint(2, 10))) for _ in range(2_000)]
         documents = [
-            passage_pb2.Document(id=f"d{number}", title=f"Document {number}", text=" ".join(chosen.choices(words, k=90)))
+            passage_pb2.Document(
+                id=f"d{number}", title=f"Document {number}", text=" ".join(chosen.choices(words, k=90))
+            )
             for number in range(_PASSAGES)
         ]
         for _ in client.write("docs", documents):
@@ -167,9 +169,18 @@ def _record(client: Client, name: str, method: str, request: Any) -> Recorded:
     return Recorded(name, method, request.SerializeToString(), [each.SerializeToString() for each in messages])
 
 
-def _asked(path: Path, seconds: float, rounds: int, *addresses: str) -> list[dict[str, Any]]:
-    command = [sys.executable, str(_HERE / "overhead_processes.py"), "ask", str(path), str(seconds), str(rounds), "1,16"]
-    done = subprocess.run([*command, *addresses], stdout=subprocess.PIPE, text=True, check=True)
+def _asked(path: Path, seconds: float, rounds: int, *targets: str) -> list[dict[str, Any]]:
+    """`targets` are `ADDRESS=PID`."""
+    command = [
+        sys.executable,
+        str(_HERE / "overhead_processes.py"),
+        "ask",
+        str(path),
+        str(seconds),
+        str(rounds),
+        "1,16",
+    ]
+    done = subprocess.run([*command, *targets], stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -180,12 +191,13 @@ def _keys(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int]]:
 
 def _compared(rows: list[dict[str, Any]], name: str, count: int, bare: str, tamis: str) -> dict[str, Any]:
     found = {}
-    for which, address in (("bare", bare), ("tamis", tamis)):
-        some = [each for each in rows if (each["name"], each["at_once"], each["address"]) == (name, count, address)]
+    for which, target in (("bare", bare), ("tamis", tamis)):
+        some = [each for each in rows if (each["name"], each["at_once"], each["target"]) == (name, count, target)]
         seconds = np.concatenate([each["seconds"] for each in some])
         found[which] = {
             **{f"p{part}_ms": round(float(np.percentile(seconds, part)) * 1_000, 3) for part in (50, 99)},
             "per_second": round(len(seconds) / sum(each["took"] for each in some), 1),
+            "processor_ms": round(sum(each["processor_seconds"] for each in some) / len(seconds) * 1_000, 3),
             "calls": len(seconds),
         }
     added = {

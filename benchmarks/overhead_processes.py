@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -97,10 +98,10 @@ async def _serve_bare(path: Path) -> None:
     await server.wait_for_termination()
 
 
-async def _ask(path: Path, seconds: float, rounds: int, at_once: list[int], addresses: list[str]) -> None:
+async def _ask(path: Path, seconds: float, rounds: int, at_once: list[int], targets: list[str]) -> None:
     """Every call at each address in turn, several times over; prints one JSON line for each measurement."""
     recorded = Recorded.read(path)
-    channels = [grpc.aio.insecure_channel(each) for each in addresses]
+    channels = [grpc.aio.insecure_channel(each.partition("=")[0]) for each in targets]
     stubs = [search_service_pb2_grpc.SearchServiceStub(each) for each in channels]
     for each in recorded:
         for stub in stubs:
@@ -108,12 +109,19 @@ async def _ask(path: Path, seconds: float, rounds: int, at_once: list[int], addr
     for _ in range(rounds):
         for each in recorded:
             for count in at_once:
-                for address, stub in zip(addresses, stubs, strict=True):
+                for target, stub in zip(targets, stubs, strict=True):
+                    before = _processor_seconds(target.partition("=")[2])
                     found, took = await _timed(_caller(stub, each), count, seconds)
-                    row = {"name": each.name, "at_once": count, "address": address, "took": took, "seconds": found}
-                    print(json.dumps(row), flush=True)
+                    used = _processor_seconds(target.partition("=")[2]) - before
+                    row = {"name": each.name, "at_once": count, "target": target, "took": took}
+                    print(json.dumps({**row, "processor_seconds": used, "seconds": found}), flush=True)
     for channel in channels:
         await channel.close()
+
+
+def _processor_seconds(pid: str) -> float:
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _caller(stub: Any, recorded: Recorded) -> Callable[[], Awaitable[None]]:
@@ -151,9 +159,9 @@ def _main() -> None:
     match sys.argv[1:]:
         case ["bare", path]:
             asyncio.run(_serve_bare(Path(path)))
-        case ["ask", path, seconds, rounds, at_once, *addresses]:
+        case ["ask", path, seconds, rounds, at_once, *targets]:
             counts = [int(each) for each in at_once.split(",")]
-            asyncio.run(_ask(Path(path), float(seconds), int(rounds), counts, addresses))
+            asyncio.run(_ask(Path(path), float(seconds), int(rounds), counts, targets))
         case _:
             sys.exit("run by overhead.py")
 

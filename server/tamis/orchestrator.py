@@ -108,16 +108,23 @@ class _Search:
 
     async def events(self, work: Callable[[], Awaitable[None]]) -> AsyncGenerator[Event, None]:
         """What `work` tells, while it tells it; then its error, if it had one."""
-        task = asyncio.ensure_future(work())
-        task.add_done_callback(lambda _: self._events.put_nowait(None))
+
+        async def told() -> None:
+            try:
+                await work()
+            finally:
+                self._events.put_nowait(None)
+
+        task = asyncio.ensure_future(told())
         try:
             while (event := await self._events.get()) is not None:
                 yield event
             await task
         finally:
-            task.cancel()
             self._spelling.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def rank_and_answer(self, expression: Expression, prior: Ranking | None) -> None:
         """Runs the stages of `expression`, then the context builder and generator that stand at its end."""
@@ -160,7 +167,8 @@ class _Search:
             return prior
 
     def _report(self, report: StageReport) -> None:
-        priced = replace(report, cost=self._prices.cost(report.usage))
+        cost = self._prices.cost(report.usage)
+        priced = report if cost is None else replace(report, cost=cost)
         self._reports.append(priced)
         self._observe(priced)
         self._events.put_nowait(priced)
@@ -187,7 +195,7 @@ class _Search:
             reason,
             tuple(self._reports),
             usage,
-            to_text(self._expression),
+            self._pipeline.text if self._expression is self._pipeline.expression else to_text(self._expression),
             self._revision,
             self._planner.basis,
             self._request.presentation.next_offset(ranking),
@@ -209,6 +217,8 @@ def _check_retrieves(pipeline: Pipeline, expression: Expression, request: Reques
         if missing := asked - pipeline.components[name].capabilities.filter_operators:
             names = ", ".join(sorted(each.value for each in missing))
             raise InvalidRequest.of("filter", f"the retriever {name!r} cannot evaluate: {names}")
+    if not request.presentation.thresholds:
+        return
     kinds = pipeline.score_kinds(expression)
     if useless := sorted(each.name for each in request.presentation.thresholds.keys() - kinds):
         known = ", ".join(sorted(each.name for each in kinds))

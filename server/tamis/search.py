@@ -47,10 +47,15 @@ class Search:
         """The same, bound to one generation of its collection: whatever serves later, this one answers it."""
         return replace(
             self,
-            pipeline=replace(self.pipeline, components=components),
-            query=replace(self.query, generation=generation.number),
+            pipeline=self.pipeline.over(components),
+            query=self._of(generation),
             split=generation.split,
         )
+
+    def _of(self, generation: Generation) -> Query:
+        if self.query.generation == generation.number:
+            return self.query
+        return replace(self.query, generation=generation.number)
 
     def request(
         self,

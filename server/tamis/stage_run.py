@@ -220,8 +220,10 @@ class StageRun:
                 return from_candidates(self.name, candidates, passages)[:limit]
             asked = min(asked * 4, _MOST_CANDIDATES)
 
-    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> dict[str, Passage]:
+    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> Mapping[str, Passage]:
         """Those that may be hits, read for boosts and sort keys while the stage's budget still bounds that."""
+        if query.filter is None and not query.excluded_document_ids and not self.request.presentation.reads:
+            return passages
         pauses, wanted = Pauses(), dict[str, Passage]()
         for key, each in passages.items():
             await pauses.take()

@@ -100,6 +100,8 @@ class Scope:
 
     def outer_event(self, event: Event) -> Event:
         """What a search tells, in the caller's own ids."""
+        if not self.collection.tenant_partitioned:
+            return event
         match event:
             case HitsRevised(hits=hits):
                 return replace(event, hits=tuple(map(self._hit, hits)))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
 from tamis.context import Usage
 from tamis.errors import InvalidRequest
 from tamis.events import StageReport
-from tamis.model import Citation, Document, FinishReason, Hit, Locator, Passage, ScoreKind, Span, StageScore
+from tamis.model import Citation, Document, FinishReason, Locator, Passage, Span
 from tamis.prices import Money
 from tamis.v1 import passage_pb2
 from tamis.wire.checks import bounded_text, distinct, identifier
@@ -22,7 +21,6 @@ __all__ = [
     "from_citation",
     "from_document",
     "from_finish_reason",
-    "from_hit",
     "from_report",
     "from_seconds",
     "from_usage",
@@ -66,19 +64,6 @@ def to_passages(messages: Sequence[passage_pb2.Passage], *, most: int) -> list[P
     passages = [_passage(each, f"passages[{place}]") for place, each in enumerate(messages)]
     distinct((each.id for each in passages), "passages[{}].id")
     return passages
-
-
-def from_hit(hit: Hit, *, with_body: bool) -> passage_pb2.Hit:
-    """A hit; without its body the passage carries its id alone."""
-    passage = _body(hit.passage) if with_body else passage_pb2.Passage(id=hit.passage.id)
-    return passage_pb2.Hit(
-        passage=passage,
-        score=hit.score,
-        score_kind=_score_kind(hit.kind),
-        stage_scores=[_stage_score(each) for each in hit.stage_scores],
-        snippet=hit.snippet if with_body else "",
-        snippet_highlights=[_span(each) for each in hit.highlights] if with_body else (),
-    )
 
 
 def from_citation(citation: Citation) -> passage_pb2.Citation:
@@ -135,9 +120,8 @@ def from_finish_reason(reason: FinishReason) -> str:
 
 def from_seconds(seconds: float) -> Duration:
     """A duration, to the microsecond."""
-    duration = Duration()
-    duration.FromTimedelta(timedelta(seconds=seconds))
-    return duration
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    return Duration(seconds=whole, nanos=rest * 1_000)
 
 
 def _document(message: passage_pb2.Document, field: str) -> Document:
@@ -183,34 +167,6 @@ def _document_span(message: passage_pb2.Passage, field: str) -> Span:
     return Span(start, end)
 
 
-def _body(passage: Passage) -> passage_pb2.Passage:
-    return passage_pb2.Passage(
-        id=passage.id,
-        document_id=passage.document_id,
-        document_version=passage.document_version,
-        text=passage.text,
-        title=passage.title,
-        heading=passage.heading,
-        document_span=_span(passage.span),
-        metadata=from_metadata(passage.metadata),
-        heading_path=passage.heading_path,
-        locator=_locator(passage.locator),
-    )
-
-
-def _stage_score(score: StageScore) -> passage_pb2.StageScore:
-    contributions: Iterable[passage_pb2.Contribution] = (
-        passage_pb2.Contribution(stage=each.stage, rank=each.rank, value=each.value) for each in score.contributions
-    )
-    return passage_pb2.StageScore(
-        stage=score.stage,
-        rank=score.rank,
-        score=score.score,
-        score_kind=_score_kind(score.kind),
-        contributions=contributions,
-    )
-
-
 def _locator(locator: Locator) -> passage_pb2.Locator | None:
     if locator == Locator():
         return None
@@ -224,7 +180,3 @@ def _locator(locator: Locator) -> passage_pb2.Locator | None:
 
 def _span(span: Span) -> passage_pb2.ByteSpan:
     return passage_pb2.ByteSpan(start=span.start, end=span.end)
-
-
-def _score_kind(kind: ScoreKind) -> str:
-    return f"SCORE_KIND_{'UNSPECIFIED' if kind is ScoreKind.NONE else kind.name}"
