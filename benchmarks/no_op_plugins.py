@@ -78,7 +78,7 @@ class IdleReranker(Reranker):
 
 
 def write_distribution(folder: Path) -> None:
-    """Puts a distribution of these into `folder`, to be found there by entry points."""
+    """Puts a distribution of these, and of `static_words`, into `folder`, to be found there by entry points."""
     info = folder / "tamis_no_op-1.0.dist-info"
     info.mkdir(parents=True, exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tamis-no-op\nVersion: 1.0\n")
@@ -87,5 +87,7 @@ def write_distribution(folder: Path) -> None:
         "fixed = no_op_plugins:FixedRetriever",
         "[tamis.rerankers]",
         "idle = no_op_plugins:IdleReranker",
+        "[tamis.embedders]",
+        "static-words = static_words:StaticWords",
     )
     (info / "entry_points.txt").write_text("\n".join([*lines, ""]))

@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import no_op_plugins
 import numpy as np
+from first_hits import first_hits, first_hits_table
 from overhead_processes import CALLS, Recorded
+from overhead_servers import HERE, bare_server, tamis_server
 
 from tamis.client import Client
 from tamis.v1 import index_service_pb2, passage_pb2
@@ -44,7 +44,6 @@ expression = "fixed % 10 >> idle"
 [pipelines.deep]
 expression = "fixed % 100 >> idle"
 """
-_HERE = Path(__file__).parent.resolve()
 _PASSAGES = 200
 
 
@@ -55,9 +54,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="how long each measurement takes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="calls whose name begins so")
+    parser.add_argument("--first-hits", type=int, default=0, metavar="PASSAGES")
+    parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
+    if given.first_hits:
+        found: Any = first_hits(given.folder, given.first_hits, given.queries)
+        print(json.dumps(found, indent=1) if given.json else first_hits_table(found))
+        return
     measured = overhead(given.folder, given.seconds, given.rounds, given.only)
     print(json.dumps(measured, indent=1) if given.json else table(measured))
 
@@ -73,7 +78,7 @@ def overhead(folder: Path, seconds: float, rounds: int, only: str = "") -> list[
         with Client(tamis.partition("=")[0]) as client:
             _fill(client)
             Recorded.write(path, [each for each in _recorded(client) if each.name.startswith(only)])
-        bare = stack.enter_context(_process(folder, "bare", path))
+        bare = stack.enter_context(bare_server(folder, path))
         rows = _asked(path, seconds, rounds, bare, tamis)
     return [_compared(rows, name, count, bare, tamis) for name, count in dict.fromkeys(_keys(rows))]
 
@@ -93,40 +98,6 @@ def table(measured: list[dict[str, Any]]) -> str:
             f"{bare['processor_ms']:10.2f}{tamis['processor_ms']:7.2f}"
         )
     return "\n".join(lines)
-
-
-@contextmanager
-def tamis_server(folder: Path, config: Path) -> Iterator[str]:
-    """`tamis serve`, as anybody would run it; `ADDRESS=PID`."""
-    command = [sys.executable, "-m", "tamis.cli.app", "serve", "--config", str(config)]
-    with _running(folder, "tamis", command) as address:
-        yield address
-
-
-@contextmanager
-def _process(folder: Path, role: str, path: Path) -> Iterator[str]:
-    with _running(folder, role, [sys.executable, str(_HERE / "overhead_processes.py"), role, str(path)]) as address:
-        yield address
-
-
-@contextmanager
-def _running(folder: Path, name: str, command: list[str]) -> Iterator[str]:
-    path = os.pathsep.join([str((folder / "site").resolve()), str(_HERE)])
-    with (
-        (folder / f"{name}.log").open("w") as log,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "PYTHONPATH": path}
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line.startswith("listening on "):
-                sys.exit(f"{name} did not start: {(folder / f'{name}.log').read_text()[-2000:]}")
-            yield f"{line.removeprefix('listening on ').strip()}={process.pid}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
 
 
 def _fill(client: Client) -> None:
@@ -173,7 +144,7 @@ def _asked(path: Path, seconds: float, rounds: int, *targets: str) -> list[dict[
     """`targets` are `ADDRESS=PID`."""
     command = [
         sys.executable,
-        str(_HERE / "overhead_processes.py"),
+        str(HERE / "overhead_processes.py"),
         "ask",
         str(path),
         str(seconds),

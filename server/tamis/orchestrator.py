@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tamis.answering import Answering
 from tamis.cascade import Cascade
-from tamis.context import Companions, Usage
+from tamis.context import Usage
 from tamis.errors import InvalidRequest, Unavailable
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
@@ -77,9 +77,7 @@ class Orchestrator:
         return search.events(lambda: search.answer(from_passages(passages)))
 
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
-        companions = Companions(pipeline.components[name] for name in pipeline.retrievers)
-        shared = replace(request, companions=companions)
-        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner, self._prices, self._observe)
+        return _Search(pipeline, request, self._loop, self._hydrate, self._planner, self._prices, self._observe)
 
 
 class _Search:

@@ -38,7 +38,7 @@ class Pipeline:
     fusion: Fusion = field(default_factory=ReciprocalRankFusion)
     required: frozenset[str] = frozenset()
     description: str = ""
-    _others: dict[int, Pipeline] = field(default_factory=dict, init=False, repr=False)
+    _others: dict[int, tuple[Mapping[str, Component], Pipeline]] = field(default_factory=dict, init=False, repr=False)
     _read: dict[Expression, frozenset[str]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -72,9 +72,10 @@ class Pipeline:
 
     def over(self, components: Mapping[str, Component]) -> Pipeline:
         """The same with other components, and the same one for the same components."""
-        if (found := self._others.get(id(components))) is None:
-            found = self._others[id(components)] = replace(self, components=components)
-        return found
+        if (known := self._others.get(id(components))) is None:
+            found = replace(self, components=components) if components != self.components else self
+            known = self._others[id(components)] = components, found  # kept, so that no other one gets its id
+        return known[1]
 
     def stages_read(self, part: Expression) -> frozenset[str]:
         """The stages whose indexes a part of it may read.

@@ -91,6 +91,8 @@ class Scope:
         if search.min_sequence > self.collection.last_sequence:
             last = self.collection.last_sequence
             raise InvalidRequest.of("min_sequence", f"not written yet; the last one is {last}")
+        if not self.owner and self.id == search.query.collection and principal == search.principal:
+            return search
         query = replace(search.query, collection=self.id)
         if self.owner:
             query = replace(query, filter=self._mine if query.filter is None else self.inner_filter(query.filter))

@@ -91,5 +91,5 @@ def _placed(passage: Passage) -> tuple[object, ...]:
 
 def _passage(row: Sequence[Any]) -> Passage:
     id, document_id, version, text, title, heading, start, end, metadata, path, *where = row
-    span, path = Span(start, end), tuple(json.loads(path))
+    span, path = Span(start, end), () if path == "[]" else tuple(json.loads(path))
     return Passage(id, document_id, version, text, title, heading, span, decode(metadata), path, Locator(*where))

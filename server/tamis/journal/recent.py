@@ -31,6 +31,10 @@ class Recent:
         self._changing: Collection[str] | None = ()
         self._values: dict[Hashable, tuple[Any, int]] = {}
 
+    def __len__(self) -> int:
+        """How many values are kept."""
+        return len(self._values)
+
     def edition(self, collection: str) -> int:
         """Ask for it before reading what is to be kept under it."""
         with self._guard:
