@@ -209,9 +209,8 @@ def _check_retrieves(pipeline: Pipeline, expression: Expression, request: Reques
     """An operator that a retriever does not know is refused and never ignored; so is a threshold for no score."""
     if not pipeline.retrieves:
         raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no retriever, so it cannot search")
-    keep = request.query.filter
-    asked = frozenset[Operator]() if keep is None else operators(keep)
-    for name in pipeline.retrievers:
+    asked = frozenset[Operator]() if request.query.filter is None else operators(request.query.filter)
+    for name in pipeline.retrievers if asked else ():
         if missing := asked - pipeline.components[name].capabilities.filter_operators:
             names = ", ".join(sorted(each.value for each in missing))
             raise InvalidRequest.of("filter", f"the retriever {name!r} cannot evaluate: {names}")

@@ -131,6 +131,8 @@ class _Job(Generic[T]):
     It tells that itself, as a callback of its task would come a turn of the loop later.
     """
 
+    __slots__ = ("_caller", "_context", "_ended", "_is_begun", "_is_cancelled", "_jobs", "_work", "is_over", "task")
+
     def __init__(
         self,
         work: Callable[[], Coroutine[Any, Any, T]],
