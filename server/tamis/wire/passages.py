@@ -81,36 +81,48 @@ def from_citation(citation: Citation) -> passage_pb2.Citation:
 def from_report(report: StageReport) -> passage_pb2.StageReport:
     """How a stage fared. Without a deadline there is no budget."""
     reason = "UNSPECIFIED" if report.reason is None else report.reason.name
-    return passage_pb2.StageReport(
+    written = passage_pb2.StageReport(
         stage=report.stage,
         role=f"STAGE_ROLE_{report.role.name}",
         outcome=f"STAGE_OUTCOME_{report.outcome.name}",
         reason=f"STAGE_REASON_{reason}",
         done_count=report.done_count,
         total_count=report.total_count,
-        elapsed_duration=from_seconds(report.elapsed),
-        budget_duration=from_seconds(report.budget) if math.isfinite(report.budget) else None,
-        usage=from_usage(report.usage, report.cost),
         notes=report.notes,
     )
+    _write_seconds(written.elapsed_duration, report.elapsed)
+    if math.isfinite(report.budget):
+        _write_seconds(written.budget_duration, report.budget)
+    _write_usage(written.usage, report.usage, report.cost)
+    return written
 
 
 def from_usage(usage: Usage, cost: Money | None) -> passage_pb2.Usage:
     """What work consumed, and what that costs."""
-    return passage_pb2.Usage(
-        pair_count=usage.pair_count,
-        input_token_count=usage.input_token_count,
-        output_token_count=usage.output_token_count,
-        model_call_count=usage.model_call_count,
-        cache_hit_count=usage.cache_hit_count,
-        model_duration=from_seconds(usage.model_seconds) if usage.model_seconds else None,
-        cost=None if cost is None else _money(cost),
-    )
+    written = passage_pb2.Usage()
+    _write_usage(written, usage, cost)
+    return written
 
 
-def _money(cost: Money) -> passage_pb2.Money:
-    units, nanos = divmod(cost.nanos, 10**9)
-    return passage_pb2.Money(currency_code=cost.currency, units=units, nanos=nanos)
+def _write_usage(message: passage_pb2.Usage, usage: Usage, cost: Money | None) -> None:
+    message.pair_count = usage.pair_count
+    message.input_token_count = usage.input_token_count
+    message.output_token_count = usage.output_token_count
+    message.model_call_count = usage.model_call_count
+    message.cache_hit_count = usage.cache_hit_count
+    if usage.model_seconds:
+        _write_seconds(message.model_duration, usage.model_seconds)
+    if cost is not None:
+        units, nanos = divmod(cost.nanos, 10**9)
+        message.cost.MergeFrom(passage_pb2.Money(currency_code=cost.currency, units=units, nanos=nanos))
+    message.SetInParent()  # also where nothing was consumed
+
+
+def _write_seconds(message: Duration, seconds: float) -> None:
+    """To the microsecond."""
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    message.seconds, message.nanos = whole, rest * 1_000
+    message.SetInParent()  # also where it is 0
 
 
 def from_finish_reason(reason: FinishReason) -> str:
@@ -120,8 +132,9 @@ def from_finish_reason(reason: FinishReason) -> str:
 
 def from_seconds(seconds: float) -> Duration:
     """A duration, to the microsecond."""
-    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
-    return Duration(seconds=whole, nanos=rest * 1_000)
+    written = Duration()
+    _write_seconds(written, seconds)
+    return written
 
 
 def _document(message: passage_pb2.Document, field: str) -> Document:
