@@ -109,8 +109,9 @@ class _Call:
             await self._end(error)
             raise
 
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
         await self._end(error)
+        return isinstance(error, Exception)  # nobody is there any more to be told of it
 
     async def _end(self, error: BaseException | None) -> None:
         """Does not return when there is a failure to be told: gRPC's way to end a call is an exception of its own."""
