@@ -34,8 +34,9 @@ class EventWriter:
     def response(self, event: Event, kind: type[Response]) -> Response:
         """An event as a message of the stream's element type."""
         if isinstance(event, HitsRevised):
-            response: Any = kind()
-            self._write_revision(response.hits_revised, event)
+            response = kind()
+            written: Any = response
+            self._write_revision(written.hits_revised, event)
             return response
         return kind(**{_FIELDS[type(event)]: self._message(event)})
 

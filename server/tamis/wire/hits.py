@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tamis.model import Hit, Locator, Passage, ScoreKind, StageScore
 from tamis.v1 import passage_pb2
 from tamis.wire.values import from_value
 
 __all__ = ["write_hit"]
 
-_KINDS = {
+_KINDS: dict[ScoreKind, Any] = {
     each: passage_pb2.ScoreKind.Value(f"SCORE_KIND_{'UNSPECIFIED' if each is ScoreKind.NONE else each.name}")
     for each in ScoreKind
 }
