@@ -166,13 +166,13 @@ class _Job(Generic[T]):
         try:
             if not self._is_cancelled:
                 result = await self._work()
-        except (SystemExit, KeyboardInterrupt) as exit:
-            error = RuntimeError(f"a stage raised {type(exit).__name__}")
-            error.__cause__ = exit
         except asyncio.CancelledError:
             error = RuntimeError("the work cancelled itself")  # the caller has not been cancelled, or does not listen
         except Exception as raised:
             error = raised
+        except BaseException as exit:
+            error = RuntimeError(f"a stage raised {type(exit).__name__}")
+            error.__cause__ = exit
         finally:
             self._jobs.discard(self)
         self._caller.put(self._tell, result, error)
