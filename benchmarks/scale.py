@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--search-only", action="store_true")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    texts = _texts(given.folder / "texts.txt", given.passages)
+    texts = texts_of(given.folder / "texts.txt", given.passages)
     record = given.folder / "scale.json"
     found: dict[str, Any] = json.loads(record.read_text()) if given.search_only else {"passages": len(texts)}
     plugin = {"static": "static-words", "minilm": "sentence-transformers"}[given.embedder]
@@ -84,7 +84,7 @@ def main() -> None:
         if not given.search_only:
             found["indexing"] = _indexed(client, texts, memory)
             found["memory_indexing"] = memory.peak()
-        _settle(memory)
+        settle(memory)
         memory.forget()
         found["searches"] = _searched(client, texts, given.queries)
         found["memory_searching"] = memory.peak()
@@ -98,7 +98,7 @@ def main() -> None:
     print(json.dumps(found, indent=1))
 
 
-def _texts(path: Path, count: int) -> list[str]:
+def texts_of(path: Path, count: int) -> list[str]:
     """Distinct sentences, the same on the same machine."""
     if not path.exists():
         seen: set[bytes] = set()
@@ -157,7 +157,7 @@ def _indexed(client: Client, texts: list[str], memory: Watched) -> dict[str, flo
     }
 
 
-def _settle(memory: Watched) -> None:
+def settle(memory: Watched) -> None:
     """Until the graph is built: the server has been idle for ten seconds."""
     idle, before = 0, memory.processor_seconds
     while idle < 10:
@@ -174,7 +174,7 @@ def _integer(number: int) -> Any:
 
 def _searched(client: Client, texts: list[str], count: int) -> dict[str, dict[str, float]]:
     chosen = random.Random(1)
-    queries = [_query(chosen, chosen.choice(texts)) for _ in range(count)]
+    queries = [query_of(chosen, chosen.choice(texts)) for _ in range(count)]
     found = {}
     for pipeline in _PIPELINES:
         _timed(client, pipeline, queries[:50], 1)
@@ -187,7 +187,7 @@ def _searched(client: Client, texts: list[str], count: int) -> dict[str, dict[st
     return found
 
 
-def _query(chosen: random.Random, text: str) -> str:
+def query_of(chosen: random.Random, text: str) -> str:
     """A few neighbouring words of a passage, as people ask."""
     words = re.findall(r"\w+", text)
     length = min(len(words), chosen.randint(3, 8))

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from tamis.errors import ConfigurationError
+from tamis.event_loops import EventLoopKind
 from tamis.fusion import FusionSettings
 from tamis.prices import PriceTable
 
@@ -64,6 +65,7 @@ class ServerConfig(_Section):
     deadline_margin: Annotated[float, Field(ge=0, le=10)] = 0.02
     max_message_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 64 << 20
     max_concurrent_calls: Annotated[int, Field(ge=1)] = 256
+    event_loop: EventLoopKind = "auto"
 
     @field_validator("metrics_listen")
     @classmethod

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -105,13 +104,13 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     companions: Companions = field(default_factory=Companions)
-    _ended: threading.Event = field(default_factory=threading.Event, repr=False)
+    _has_ended: bool = field(default=False, repr=False)
     _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
     def active(self) -> bool:
         """Whether somebody still waits for the result: neither ended nor past its deadline."""
-        return not (self._ended.is_set() or self.deadline.passed)
+        return not (self._has_ended or self.deadline.passed)
 
     def check(self) -> None:
         """Raises `CallEnded` unless the call is active. Ask before every batch and every token."""
@@ -125,7 +124,7 @@ class Call:
 
     def end(self) -> None:
         """Tells every holder that nobody waits any more. Idempotent."""
-        self._ended.set()
+        self._has_ended = True
         for tell in tuple(self._listeners):
             tell()
 

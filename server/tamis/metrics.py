@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -49,6 +50,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         """What a scrape reads."""
+        self._children: dict[tuple[Any, ...], Any] = {}
         self._calls = Counter(
             "tamis_calls", "Calls by method and status code.", ["method", "code"], registry=self.registry
         )
@@ -62,13 +64,13 @@ class Metrics:
 
     def call(self, method: str, code: str, seconds: float) -> None:
         """A call that has ended, `method` as `SERVICE/METHOD`."""
-        self._calls.labels(method, code).inc()
-        self._call_seconds.labels(method).observe(seconds)
+        self._labelled(self._calls, method, code).inc()
+        self._labelled(self._call_seconds, method).observe(seconds)
 
     def stage(self, report: StageReport) -> None:
         """A stage of a search that has ended."""
-        self._stages.labels(report.stage, report.outcome.value).inc()
-        self._stage_seconds.labels(report.stage).observe(report.elapsed)
+        self._labelled(self._stages, report.stage, report.outcome.value).inc()
+        self._labelled(self._stage_seconds, report.stage).observe(report.elapsed)
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""
@@ -78,6 +80,12 @@ class Metrics:
     def look_up(self, read: Callable[[], Reading]) -> None:
         """Has `read` called at each scrape, on the scraper's thread."""
         self.registry.register(_LookedUp(read))
+
+    def _labelled(self, metric: Any, *labels: str) -> Any:
+        """Kept, as the library looks one up under a lock, with each label made a string again."""
+        if (found := self._children.get((metric, *labels))) is None:
+            found = self._children[metric, *labels] = metric.labels(*labels)
+        return found
 
     def _histogram(self, name: str, help: str, *labels: str) -> Histogram:
         return Histogram(name, help, labels, buckets=_SECONDS, registry=self.registry)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tamis.answering import Answering
 from tamis.cascade import Cascade
-from tamis.context import Companions, Usage
+from tamis.context import Usage
 from tamis.errors import InvalidRequest
 from tamis.events import Completed, Event, HitsRevised, StageReport
 from tamis.expression import Chain, Expression, to_text
@@ -78,9 +78,7 @@ class Orchestrator:
         return search.events(lambda: search.answer(from_passages(passages)))
 
     def _search(self, pipeline: Pipeline, request: Request) -> _Search:
-        companions = Companions(pipeline.components[name] for name in pipeline.retrievers)
-        shared = replace(request, companions=companions)
-        return _Search(pipeline, shared, self._loop, self._hydrate, self._planner, self._prices, self._observe)
+        return _Search(pipeline, request, self._loop, self._hydrate, self._planner, self._prices, self._observe)
 
 
 class _Search:
@@ -109,16 +107,23 @@ class _Search:
 
     async def events(self, work: Callable[[], Awaitable[None]]) -> AsyncGenerator[Event, None]:
         """What `work` tells, while it tells it; then its error, if it had one."""
-        task = asyncio.ensure_future(work())
-        task.add_done_callback(lambda _: self._events.put_nowait(None))
+
+        async def told() -> None:
+            try:
+                await work()
+            finally:
+                self._events.put_nowait(None)
+
+        task = asyncio.ensure_future(told())
         try:
             while (event := await self._events.get()) is not None:
                 yield event
             await task
         finally:
-            task.cancel()
             self._spelling.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def rank_and_answer(self, expression: Expression, prior: Ranking | None) -> None:
         """Runs the stages of `expression`, then the context builder and generator that stand at its end."""
@@ -159,7 +164,8 @@ class _Search:
             return prior
 
     def _report(self, report: StageReport) -> None:
-        priced = replace(report, cost=self._prices.cost(report.usage))
+        cost = self._prices.cost(report.usage)
+        priced = report if cost is None else replace(report, cost=cost)
         self._reports.append(priced)
         self._observe(priced)
         self._events.put_nowait(priced)
@@ -186,7 +192,7 @@ class _Search:
             reason,
             tuple(self._reports),
             usage,
-            to_text(self._expression),
+            self._pipeline.text if self._expression is self._pipeline.expression else to_text(self._expression),
             self._revision,
             self._planner.basis,
             self._request.presentation.next_offset(ranking),
@@ -202,12 +208,13 @@ def _check_retrieves(pipeline: Pipeline, expression: Expression, request: Reques
     """An operator that a retriever does not know is refused and never ignored; so is a threshold for no score."""
     if not pipeline.retrieves:
         raise InvalidRequest.of("pipeline", f"{to_text(pipeline.expression)!r} has no retriever, so it cannot search")
-    keep = request.query.filter
-    asked = frozenset[Operator]() if keep is None else operators(keep)
-    for name in pipeline.retrievers:
+    asked = frozenset[Operator]() if request.query.filter is None else operators(request.query.filter)
+    for name in pipeline.retrievers if asked else ():
         if missing := asked - pipeline.components[name].capabilities.filter_operators:
             names = ", ".join(sorted(each.value for each in missing))
             raise InvalidRequest.of("filter", f"the retriever {name!r} cannot evaluate: {names}")
+    if not request.presentation.thresholds:
+        return
     kinds = pipeline.score_kinds(expression)
     if useless := sorted(each.name for each in request.presentation.thresholds.keys() - kinds):
         known = ", ".join(sorted(each.name for each in kinds))

@@ -124,6 +124,8 @@ class Presentation:
 
     def page(self, ranking: Ranking) -> Ranking:
         """The hits of the page. Idempotent only for a first page without boosts."""
+        if self._is_plain:
+            return ranking[self.offset : self.offset + self.limit]
         arranged = self._boosted(self._good_enough(ranking))
         units = self._units(arranged)[self.offset : self.offset + self.limit]
         return tuple(arranged.shown(hit) for unit in units for hit in unit)
@@ -131,6 +133,8 @@ class Presentation:
     def next_offset(self, ranking: Ranking) -> int | None:
         """Where the next page begins; None when there is none."""
         end = self.offset + self.limit
+        if self._is_plain:
+            return end if len(ranking) > end else None
         return end if len(self._units(self._boosted(self._good_enough(ranking)))) > end else None
 
     def read(self, passage: Passage) -> _Reading:
@@ -141,6 +145,16 @@ class Presentation:
             keys = tuple(_sort_value(passage.metadata, each) for each in self.sort_keys)
             known = self._readings[key] = _Reading(worths, keys)
         return known
+
+    @property
+    def reads(self) -> bool:
+        """Whether boosts or sort keys look at documents at all."""
+        return bool(self.boosts or self.sort_keys)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a page is just a part of the ranking."""
+        return not (self.thresholds or self.boosts or self.sort_keys or self.document_limit or self.grouped)
 
     def _units(self, arranged: _Arranged) -> Sequence[Ranking]:
         """What is paged over: single hits, or the hits of one document."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 
-from tamis.component import Component, referred
 from tamis.deadline import Deadline
 from tamis.errors import IndexBehind, InvalidRequest
 from tamis.events import IndexProgress
-from tamis.expression import Expression, Leaf, leaves
+from tamis.expression import Expression
 from tamis.indexes import Indexes
 from tamis.journal import Collection, Journal
-from tamis.pipeline import Pipeline
 from tamis.search import Search
 from tamis.stage_loop import StageLoop
 
-__all__ = ["Progress", "stages_read"]
+__all__ = ["Progress"]
 
 _SHARE = 0.5  # of what is left of the deadline: the rest is for the search itself
 
@@ -38,7 +36,7 @@ class Progress:
         known = await self._journal.collection(search.query.collection)
         if sequence > known.last_sequence:
             raise InvalidRequest.of("min_sequence", f"not written yet; the last one is {known.last_sequence}")
-        stages = stages_read(search.pipeline, part)
+        stages = search.pipeline.stages_read(part)
         progress = self._progress(known, generation, stages)
         if all(each.applied_sequence >= sequence for each in progress):
             return progress
@@ -58,18 +56,3 @@ class Progress:
             for each in self._indexes.states(collection, generation)
             if each.stage in stages
         )
-
-
-def stages_read(pipeline: Pipeline, expression: Expression) -> frozenset[str]:
-    """The stages whose indexes a part of a pipeline may read.
-
-    Those that it names, and those that these refer to by their settings, as a stage on another one's index does.
-    """
-    pending = [pipeline.components[each.name] for each in leaves(expression) if isinstance(each, Leaf)]
-    reached: dict[int, Component] = {}
-    while pending:
-        component = pending.pop()
-        if id(component) not in reached:
-            reached[id(component)] = component
-            pending.extend(referred(component))
-    return frozenset(name for name, each in pipeline.components.items() if id(each) in reached)

@@ -48,14 +48,15 @@ def reranked(stage: str, prior: Ranking, reranking: Reranking, kind: ScoreKind) 
     for place, index in enumerate(reranking.order):
         if rank == len(ranked):
             break
+        hit = hits[place]
         if index not in ranked:
-            hits[place] = replace(hits[place], score=None, kind=ScoreKind.NONE)
+            hits[place] = Hit(hit.passage, None, ScoreKind.NONE, hit.stage_scores, hit.snippet, hit.highlights)
             continue
         rank += 1
         score = reranking.scores[index]
         hit_kind = ScoreKind.NONE if score is None else kind
-        entry = StageScore(stage, place + 1, score, hit_kind)
-        hits[place] = replace(hits[place], score=score, kind=hit_kind, stage_scores=(*hits[place].stage_scores, entry))
+        scores = (*hit.stage_scores, StageScore(stage, place + 1, score, hit_kind))
+        hits[place] = Hit(hit.passage, score, hit_kind, scores, hit.snippet, hit.highlights)
     return tuple(hits)
 
 
@@ -66,19 +67,12 @@ def fused(stage: str, sides: Mapping[str, Ranking], fusion: Fusion) -> Ranking:
         for hit in ranking:
             known = merged.get(hit.passage.id)
             merged[hit.passage.id] = hit if known is None else _merge(known, hit)
-    result = fusion.fuse([Side(name, _scores(ranking)) for name, ranking in sides.items()])
-    return tuple(
-        replace(
-            merged[each.passage_id],
-            score=each.score,
-            kind=fusion.kind,
-            stage_scores=(
-                *merged[each.passage_id].stage_scores,
-                StageScore(stage, rank, each.score, fusion.kind, each.contributions),
-            ),
-        )
-        for rank, each in enumerate(result, 1)
-    )
+    hits = []
+    for rank, each in enumerate(fusion.fuse([Side(name, _scores(ranking)) for name, ranking in sides.items()]), 1):
+        hit = merged[each.passage_id]
+        scores = (*hit.stage_scores, StageScore(stage, rank, each.score, fusion.kind, each.contributions))
+        hits.append(Hit(hit.passage, each.score, fusion.kind, scores, hit.snippet, hit.highlights))
+    return tuple(hits)
 
 
 def _scores(ranking: Ranking) -> list[tuple[str, float | None]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tamis.component import Component
-from tamis.context import Principal
+from tamis.context import Companions, Principal
 from tamis.deadline import Deadline
 from tamis.errors import InvalidRequest
 from tamis.events import IndexProgress
@@ -45,12 +45,11 @@ class Search:
 
     def on(self, generation: Generation, components: Mapping[str, Component]) -> Search:
         """The same, bound to one generation of its collection: whatever serves later, this one answers it."""
-        return replace(
-            self,
-            pipeline=replace(self.pipeline, components=components),
-            query=replace(self.query, generation=generation.number),
-            split=generation.split,
-        )
+        pipeline, is_of_it = self.pipeline.over(components), self.query.generation == generation.number
+        if pipeline is self.pipeline and is_of_it and self.split == generation.split:
+            return self
+        query = self.query if is_of_it else replace(self.query, generation=generation.number)
+        return replace(self, pipeline=pipeline, query=query, split=generation.split)
 
     def request(
         self,
@@ -72,6 +71,7 @@ class Search:
             self.query.text,
             request_id,
             self.principal,
+            Companions(self.pipeline.components[name] for name in self.pipeline.retrievers),
             index_progress=index_progress,
             mends_spelling=self.mends_spelling,
             split=self.split,

@@ -17,6 +17,7 @@ from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
 from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
+from tamis.event_loops import maker
 from tamis.events import Event
 from tamis.expression import Expression
 from tamis.filters import Filter
@@ -53,7 +54,7 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self.metrics = Metrics()
-        self._loop = StageLoop()
+        self._loop = StageLoop(maker(config.server.event_loop))
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
         self._changing = asyncio.Lock()

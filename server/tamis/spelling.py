@@ -8,14 +8,12 @@ import structlog
 
 from tamis.context import Call, CallEnded
 from tamis.pipeline import Pipeline
-from tamis.stage import Suggests
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
 
 __all__ = ["Spelling"]
 
 _LOG = structlog.get_logger(__name__)
-_NOBODY: tuple[str, Suggests | None] = ("", None)
 _PATIENCE = 0.05  # seconds that a search which is done waits for it
 
 
@@ -25,9 +23,7 @@ class Spelling:
 
     def __init__(self, pipeline: Pipeline, request: Request, loop: StageLoop) -> None:
         self._request, self._loop = request, loop
-        knowing = ((name, pipeline.components[name]) for name in pipeline.retrievers)
-        suggests = ((name, each) for name, each in knowing if isinstance(each, Suggests))
-        name, self._knowing = next(suggests, _NOBODY)
+        name, self._knowing = pipeline.speller
         self._call = Call(request.deadline, request.request_id, request.principal, request.options.get(name, {}))
         self._task: asyncio.Task[str] | None = None
 

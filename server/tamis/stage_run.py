@@ -6,8 +6,9 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import TypeAlias, TypeVar
 
 import structlog
@@ -228,8 +229,10 @@ class StageRun:
                 return from_candidates(self.name, candidates, passages)[:limit]
             asked = min(asked * 4, _MOST_CANDIDATES)
 
-    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> dict[str, Passage]:
+    async def _wanted(self, passages: Mapping[str, Passage], query: Query) -> Mapping[str, Passage]:
         """Those that may be hits, read for boosts and sort keys while the stage's budget still bounds that."""
+        if query.filter is None and not query.excluded_document_ids and not self.request.presentation.reads:
+            return passages
         pauses, wanted = Pauses(), dict[str, Passage]()
         for key, each in passages.items():
             await pauses.take()
@@ -256,39 +259,62 @@ class StageRun:
             async for each in stream:
                 yield each
 
-    @asynccontextmanager
-    async def _contained(self, failure: StageOutcome) -> AsyncGenerator[None, None]:
-        """The stage boundary: nothing a plugin raises, and no time it takes, gets past it."""
-        try:
-            async with asyncio.timeout(None if math.isinf(self.until.at) else self.until.remaining) as limit:
-                yield
-        except TimeoutError:
-            self._fail(failure, StageReason.DEADLINE if limit.expired() else StageReason.FAILED)
-            if not limit.expired():
-                self._log("stage failed")
-        except CallEnded:
-            self._fail(failure, StageReason.DEADLINE)
-        except Overloaded as refusal:
-            self.refusal = refusal
-            self._fail(failure, StageReason.OVERLOADED)
-        except TamisError as error:
-            self._fail(failure, StageReason.FAILED)
-            _LOG.warning("stage failed", stage=self.name, reason=error.reason, request_id=self.request.request_id)
-        except Exception:
-            self._fail(failure, StageReason.FAILED)
-            self._log("stage failed")
+    def _contained(self, failure: StageOutcome) -> _Boundary:
+        return _Boundary(self, failure)
+
+    def contain(self, error: Exception, failure: StageOutcome) -> None:
+        """Notes what a plugin raised; only what is no part of its contract is told in full."""
+        match error:
+            case CallEnded():
+                self._fail(failure, StageReason.DEADLINE)
+            case Overloaded():
+                self.refusal = error
+                self._fail(failure, StageReason.OVERLOADED)
+            case TamisError():
+                self._fail(failure, StageReason.FAILED)
+                _LOG.warning("stage failed", stage=self.name, reason=error.reason, request_id=self.request.request_id)
+            case _:
+                self._fail(failure, StageReason.FAILED)
+                _LOG.error("stage failed", stage=self.name, request_id=self.request.request_id, exc_info=error)
+
+    def end_late(self, failure: StageOutcome) -> None:
+        """Notes that the budget was not enough."""
+        self._fail(failure, StageReason.DEADLINE)
 
     def _fail(self, outcome: StageOutcome, reason: StageReason) -> None:
         self.outcome, self.reason = outcome, reason
-
-    def _log(self, event: str) -> None:
-        _LOG.exception(event, stage=self.name, request_id=self.request.request_id)
 
     def _as(self, role: type[Role]) -> Role:
         """The component in its role, which the pipeline's validation has checked."""
         if not isinstance(self.component, role):
             raise TypeError(f"{self.name} is not a {role.__name__}")
         return self.component
+
+
+class _Boundary:
+    """The boundary of a stage: nothing a plugin raises, and no time it takes, gets past it."""
+
+    __slots__ = ("_failure", "_limit", "_run")
+
+    def __init__(self, run: StageRun, failure: StageOutcome) -> None:
+        self._run, self._failure = run, failure
+        self._limit = asyncio.timeout(None if math.isinf(run.until.at) else run.until.remaining)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        try:
+            await self._limit.__aexit__(kind, error, traceback)
+        except TimeoutError:  # a plugin's own comes as `error`
+            self._run.end_late(self._failure)
+            return True
+        if not isinstance(error, Exception):
+            return False
+        self._run.contain(error, self._failure)
+        return True
 
 
 async def _generator(source: AsyncIterator[AnswerDelta]) -> AsyncGenerator[AnswerDelta, None]:

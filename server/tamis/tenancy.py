@@ -91,6 +91,8 @@ class Scope:
         if search.min_sequence > self.collection.last_sequence:
             last = self.collection.last_sequence
             raise InvalidRequest.of("min_sequence", f"not written yet; the last one is {last}")
+        if not self.owner and self.id == search.query.collection and principal == search.principal:
+            return search
         query = replace(search.query, collection=self.id)
         if self.owner:
             query = replace(query, filter=self._mine if query.filter is None else self.inner_filter(query.filter))
@@ -100,6 +102,8 @@ class Scope:
 
     def outer_event(self, event: Event) -> Event:
         """What a search tells, in the caller's own ids."""
+        if not self.collection.tenant_partitioned:
+            return event
         match event:
             case HitsRevised(hits=hits):
                 return replace(event, hits=tuple(map(self._hit, hits)))

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from postgresql import Cluster
 
+from tamis.event_loops import maker
 from tamis.journal import PostgresAddress
 from tamis.stage_loop import StageLoop
 
 
-@pytest.fixture
-def loop() -> Iterator[StageLoop]:
-    running = StageLoop()
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[StageLoop]:
+    """A stage loop of each kind."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    running = StageLoop(maker(request.param))
     running.start()
     yield running
     running.close()

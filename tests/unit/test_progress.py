@@ -6,7 +6,6 @@ from tamis.component import Ref, Settings
 from tamis.events import StageRole
 from tamis.expression import parse
 from tamis.pipeline import Pipeline
-from tamis.progress import stages_read
 from tamis.stage import Reranker
 from tamis.testing.plugins import FakeSettings, MemoryRetriever, WordReranker
 
@@ -27,5 +26,5 @@ def test_what_a_stage_refers_to_is_read_and_what_nobody_names_is_not() -> None:
     roles = {"words": StageRole.RETRIEVER, "unused": StageRole.RETRIEVER}
     roles |= {"inner": StageRole.RERANKER, "both": StageRole.RERANKER}
     pipeline = Pipeline("", parse("words >> both"), components, roles)
-    assert stages_read(pipeline, pipeline.expression) == {"words", "both", "inner"}
-    assert stages_read(pipeline, pipeline.retrieval) == {"words"}
+    assert pipeline.stages_read(pipeline.expression) == {"words", "both", "inner"}
+    assert pipeline.stages_read(pipeline.retrieval) == {"words"}

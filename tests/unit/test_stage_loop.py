@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from contextvars import ContextVar
+from functools import partial
 
 import pytest
 
@@ -119,6 +121,54 @@ async def test_an_error_in_a_stream_comes_after_its_items(loop: StageLoop) -> No
         async for each in loop.stream(numbers):
             found.append(each)
     assert found == [1]
+
+
+async def test_work_sees_the_context_of_whoever_asked_for_it_and_not_of_the_one_before(loop: StageLoop) -> None:
+    caller = ContextVar("caller", default="nobody")
+
+    async def work() -> str:
+        return caller.get()
+
+    async def ask(name: str) -> str:
+        caller.set(name)
+        return await loop.run(work)
+
+    names = [f"caller {number}" for number in range(20)]
+    assert await asyncio.gather(*map(ask, names)) == names
+    assert await loop.run(work) == "nobody"
+
+
+async def test_what_is_left_before_the_loop_gets_to_it_never_begins(loop: StageLoop) -> None:
+    blocking, release, begun = threading.Event(), threading.Event(), threading.Event()
+
+    async def block() -> None:
+        blocking.set()
+        release.wait()
+
+    async def work() -> None:
+        begun.set()
+
+    held = asyncio.ensure_future(loop.run(block))
+    await asyncio.to_thread(blocking.wait)
+    waiting = asyncio.ensure_future(loop.run(work))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    release.set()
+    await held
+    assert await loop.answers(within=10)
+    assert not begun.is_set()
+
+
+async def test_many_at_once_each_get_their_own_result_or_error(loop: StageLoop) -> None:
+    async def work(number: int) -> int:
+        await asyncio.sleep(0)
+        if number % 3 == 0:
+            raise LookupError(number)
+        return number
+
+    found = await asyncio.gather(*(loop.run(partial(work, each)) for each in range(60)), return_exceptions=True)
+    assert [each.args[0] if isinstance(each, LookupError) else each for each in found] == list(range(60))
 
 
 async def test_a_plugin_that_tries_to_exit_ends_neither_the_loop_nor_the_process(loop: StageLoop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from contextlib import suppress
@@ -16,6 +17,7 @@ import typer
 from tamis.cli.options import Changes, ConfigFile, Preset, configured
 from tamis.cli.output import failures
 from tamis.config import Config
+from tamis.event_loops import maker
 from tamis.rpc.app import running
 
 __all__ = ["LogFormat", "configure_logs", "serve"]
@@ -47,7 +49,9 @@ def serve(
     with failures():
         loaded = configured(config, preset, changes)
         given = {"listen": listen, "data_directory": data_directory}
-        asyncio.run(_serve(loaded.with_server(**{key: value for key, value in given.items() if value is not None})))
+        final = loaded.with_server(**{key: value for key, value in given.items() if value is not None})
+        with asyncio.Runner(loop_factory=maker(final.server.event_loop)) as runner:
+            runner.run(_serve(final))
 
 
 async def _serve(config: Config) -> None:
@@ -55,6 +59,8 @@ async def _serve(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running(config) as server:
+        gc.collect()
+        gc.freeze()  # what is there by now stays: looking through it again and again would only hold calls up
         if server.metrics_address:
             structlog.get_logger(__name__).info("metrics", url=f"http://{server.metrics_address}/metrics")
         print(f"listening on {server.address}", flush=True)

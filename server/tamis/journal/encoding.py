@@ -25,6 +25,8 @@ def encode(metadata: Mapping[str, Value]) -> str:
 
 def decode(text: str) -> dict[str, Value]:
     """The metadata that `encode` was given."""
+    if text == "{}":
+        return {}
     return {key: _decoded(value) for key, value in json.loads(text).items()}
 
 

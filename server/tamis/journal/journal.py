@@ -25,6 +25,7 @@ from tamis.journal import compaction, dead_letters, generations, leases, matchin
 from tamis.journal.address import PostgresAddress
 from tamis.journal.database import Database, Interrupted, SqliteDatabase, refusal
 from tamis.journal.lock import hold
+from tamis.journal.recent import Recent
 from tamis.journal.records import (
     Changes,
     Collection,
@@ -51,6 +52,8 @@ _MOST_WAITING = 1_024
 _MOST_ATTEMPTS = 4
 _REMOVED_AT_ONCE = 2_000
 _PAGE = 1_000  # documents
+_MOST_KEPT = 16_000_000  # characters
+_SIZE_OF_ONE = 500  # what a value takes beside its text, in characters
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -85,6 +88,7 @@ class Journal:
         self._guard = threading.Lock()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
+        self._recent = Recent(0 if self.is_shared else _MOST_KEPT)  # of what others write one hears too late
         self.committed: Callable[[int, float], None] = lambda count, seconds: None
         """Called on the writer's thread after each commit, with how many writes shared it and how long it took."""
 
@@ -156,7 +160,12 @@ class Journal:
 
     async def collection(self, id: str) -> Collection:
         """Raises `NotFound`."""
-        return await self._read(lambda store: store.collection(id))
+        edition = self._recent.edition(id)
+        found: Collection | None = self._recent.get(edition)
+        if found is None:
+            found = await self._read(lambda store: store.collection(id))
+            self._recent.keep(found, _SIZE_OF_ONE, edition)
+        return found
 
     async def collections(self, *, limit: int, after: str = "") -> list[Collection]:
         """At most `limit` collections by id, those beyond `after`."""
@@ -217,7 +226,15 @@ class Journal:
 
     async def passages(self, collection: str, wanted: Sequence[tuple[str, int]], split: int = 1) -> dict[str, Passage]:
         """Passages by (id, document version), superseded ones left out."""
-        return await self._read(lambda store: store.passages(collection, wanted, split)) if wanted else {}
+        edition = self._recent.edition(collection)
+        known = {each: self._recent.get(edition, split, each[0]) for each in wanted}
+        found = {id: each for (id, version), each in known.items() if each and each.document_version == version}
+        if missing := [each for each, passage in known.items() if passage is None]:
+            read = await self._read(lambda store: store.passages(collection, missing, split))
+            for id, each in read.items():
+                self._recent.keep(each, len(each.text) + _SIZE_OF_ONE, edition, split, id)
+            found.update(read)
+        return found
 
     async def changes(
         self, collection: str, *, after: int, limit: int = 512, byte_limit: int = 512 << 10, split: int = 1
@@ -452,12 +469,15 @@ class Journal:
             return
         # Servers that write to several collections at once lock them in one order, and so do not lock each other out.
         group.sort(key=lambda each: each.collection or "")
-        for each, outcome in zip(group, self._outcomes(group), strict=True):
+        changed = {each.collection for each in group}
+        with self._recent.changing(None if changed & {None, CATALOG} else {each for each in changed if each}):
+            outcomes = self._outcomes(group)
+        for each, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 each.outcome.set_exception(outcome)
             else:
                 each.outcome.set_result(outcome)
-        topics = {each.collection for each in group if each.collection is not None}
+        topics = {each for each in changed if each is not None}
         for topic in topics:
             self._told(topic)
         self._writer.announce([f"{self._name} {topic}" for topic in topics])

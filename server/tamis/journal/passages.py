@@ -93,5 +93,5 @@ def _placed(passage: Passage) -> tuple[object, ...]:
 
 def _passage(row: Sequence[Any], metadata: Mapping[str, Value]) -> Passage:
     id, document_id, version, text, title, heading, start, end, _, path, *where = row
-    span, headings = Span(start, end), tuple(json.loads(path))
+    span, headings = Span(start, end), () if path == "[]" else tuple(json.loads(path))
     return Passage(id, document_id, version, text, title, heading, span, metadata, headings, Locator(*where))

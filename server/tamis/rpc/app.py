@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,7 +15,7 @@ from tamis.config import Config
 from tamis.errors import ConfigurationError
 from tamis.rpc.catalog import CatalogServicer
 from tamis.rpc.index import IndexServicer
-from tamis.rpc.interceptor import CallInterceptor
+from tamis.rpc.interceptor import Surroundings
 from tamis.rpc.scraping import scraped
 from tamis.rpc.search import SearchServicer
 from tamis.service import Tamis
@@ -55,10 +56,11 @@ async def running(config: Config) -> AsyncGenerator[RunningServer, None]:
     tamis = Tamis(config)
     await tamis.open()
     try:
-        server = _server(tamis)
-        search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(tamis), server)
-        index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexServicer(tamis), server)
-        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(tamis), server)
+        server = _server(config)
+        calls: Any = Surroundings(server, config.server.max_concurrent_calls, config.tenancy, tamis.metrics)
+        search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(tamis), calls)
+        index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexServicer(tamis), calls)
+        catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(tamis), calls)
         readiness = await _add_standard_services(server)
         address = _bound(server, config.server.listen)
         async with scraped(tamis, config.server.metrics_listen) as metrics_address:
@@ -72,10 +74,8 @@ async def running(config: Config) -> AsyncGenerator[RunningServer, None]:
         await tamis.close()
 
 
-def _server(tamis: Tamis) -> grpc.aio.Server:
-    config = tamis.config
+def _server(config: Config) -> grpc.aio.Server:
     return grpc.aio.server(
-        interceptors=[CallInterceptor(config.server.max_concurrent_calls, config.tenancy, tamis.metrics)],
         options=[
             ("grpc.max_receive_message_length", config.server.max_message_bytes),
             ("grpc.max_send_message_length", -1),

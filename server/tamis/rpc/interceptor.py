@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from typing import Any
 
@@ -20,7 +20,7 @@ from tamis.metrics import Metrics
 from tamis.rpc.principals import principal, principal_of
 from tamis.rpc.status import code_of, to_status
 
-__all__ = ["CallInterceptor", "request_id"]
+__all__ = ["Surroundings", "request_id"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the call that the current task serves: the caller's `x-request-id`, or one of ours."""
@@ -28,31 +28,34 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _LOG = structlog.get_logger(__name__)
 _REQUEST_ID = "x-request-id"
 _USABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_OURS = "/tamis."
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the call and its iteration, so that an error in the middle of a stream keeps its status, too."""
+class Surroundings:
+    """Stands between a gRPC server and the services that are added to it: `add_XServicer_to_server(servicer, this)`.
 
-    def __init__(self, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
-        self._most_calls, self._tenancy, self._metrics = most_calls, tenancy, metrics
+    Wraps the call and its iteration, so that an error in the middle of a stream keeps its status, too. Handlers are
+    wrapped once, as they are added: what gRPC calls an interceptor would do so again for every call.
+    """
+
+    def __init__(self, server: grpc.aio.Server, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
+        self._server, self._most_calls, self._tenancy, self._metrics = server, most_calls, tenancy, metrics
         self._calls = 0
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Leaves the standard services (health, reflection) as they are."""
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(_OURS):
-            return handler
-        wrap = self._streaming if handler.response_streaming else self._unary
-        return wrap(handler, handler_call_details.method)
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Nothing: generated code adds the same handlers as registered ones, too."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """What generated code calls."""
+        wrapped = {name: self._wrapped(each, f"/{service}/{name}") for name, each in handlers.items()}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
+        self._server.add_registered_method_handlers(service, wrapped)
+
+    def _wrapped(self, handler: Any, method: str) -> Any:
+        return (self._streaming if handler.response_streaming else self._unary)(handler, method)
 
     def _unary(self, handler: Any, method: str) -> Any:
         async def serve(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with self._call(context, method):
+            async with _Call(self, context, method):
                 return await handler.unary_unary(_parsed(raw, handler), context)
 
         return grpc.unary_unary_rpc_method_handler(serve, None, handler.response_serializer)
@@ -63,7 +66,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         read = _all_parsed if handler.request_streaming else _parsed
 
         async def serve(raw: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            async with self._call(context, method), aclosing(behaviour(read(raw, handler), context)) as responses:
+            async with _Call(self, context, method), aclosing(behaviour(read(raw, handler), context)) as responses:
                 async for response in responses:
                     await context.write(response)
 
@@ -71,38 +74,62 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(serve, None, handler.response_serializer)
         return grpc.unary_stream_rpc_method_handler(serve, None, handler.response_serializer)
 
-    @asynccontextmanager
-    async def _call(self, context: Any, method: str) -> AsyncGenerator[None, None]:
-        started = time.monotonic()
-        id = _request_id(context)
-        request_id.set(id)
-        failure: TamisError | None = None
-        code = "CANCELLED"
+    async def begin(self, call: _Call) -> None:
+        """Raises `Overloaded`, `Unauthenticated`."""
         self._calls += 1
+        metadata = call.context.invocation_metadata() or ()
+        request_id.set(call.id)
+        structlog.contextvars.bind_contextvars(request_id=call.id)  # a call has a task, hence a context, of its own
+        await call.context.send_initial_metadata(((_REQUEST_ID, call.id),))
+        if self._calls > self._most_calls:
+            raise Overloaded(f"the server already serves {self._most_calls} calls")
+        principal.set(principal_of(metadata, self._tenancy))
+
+    def end(self, call: _Call, code: str) -> None:
+        """Counts and tells how a call has ended."""
+        self._calls -= 1
+        elapsed = round(time.monotonic() - call.started, 6)
+        self._metrics.call(call.method.removeprefix("/tamis.v1."), code, elapsed)
+        _LOG.info("call", method=call.method, code=code, elapsed_seconds=elapsed, request_id=call.id)
+
+
+class _Call:
+    """One call from its first moment to its last: an asynchronous context that turns errors into a status."""
+
+    __slots__ = ("_around", "context", "id", "method", "started")
+
+    def __init__(self, around: Surroundings, context: Any, method: str) -> None:
+        self._around, self.context, self.method = around, context, method
+        self.started, self.id = time.monotonic(), _request_id(context)
+
+    async def __aenter__(self) -> None:
         try:
-            with structlog.contextvars.bound_contextvars(request_id=id):
-                await context.send_initial_metadata(((_REQUEST_ID, id),))
-                if self._calls > self._most_calls:
-                    raise Overloaded(f"the server already serves {self._most_calls} calls")
-                principal.set(principal_of(context.invocation_metadata() or (), self._tenancy))
-                yield
-            code = "OK"
-        except TamisError as error:
-            failure = error
-        except Exception:
-            if not context.done():  # else the caller is gone, and what it no longer takes is no failure
-                _LOG.exception("call failed", request_id=id)
-                failure = TamisError("internal error", metadata={"request_id": id})
-        finally:
-            self._calls -= 1
-            code = code_of(failure).name if failure else code
-            elapsed = round(time.monotonic() - started, 6)
-            self._metrics.call(method.removeprefix("/tamis.v1."), code, elapsed)
-            _LOG.info("call", method=method, code=code, elapsed_seconds=elapsed, request_id=id)
+            await self._around.begin(self)
+        except BaseException as error:
+            await self._end(error)
+            raise
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        await self._end(error)
+        return isinstance(error, Exception)  # nobody is there any more to be told of it
+
+    async def _end(self, error: BaseException | None) -> None:
+        """Does not return when there is a failure to be told: gRPC's way to end a call is an exception of its own."""
+        failure = self._failure(error)
+        code = code_of(failure).name if failure else "OK" if error is None else "CANCELLED"
+        self._around.end(self, code)
         if failure is not None:
             status = to_status(failure)
             trailers = (("grpc-status-details-bin", status.SerializeToString()),)
-            await context.abort(code_of(failure), status.message, trailers)
+            await self.context.abort(code_of(failure), status.message, trailers)
+
+    def _failure(self, error: BaseException | None) -> TamisError | None:
+        if error is None or isinstance(error, TamisError):
+            return error
+        if not isinstance(error, Exception) or self.context.done():  # the caller is gone, which is no failure
+            return None
+        _LOG.error("call failed", request_id=self.id, exc_info=error)
+        return TamisError("internal error", metadata={"request_id": self.id})
 
 
 def _parsed(raw: bytes, handler: Any) -> Any:

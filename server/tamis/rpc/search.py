@@ -35,8 +35,7 @@ class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
         tokens = PageTokens(request)
         collected = await _collected(self._retrieve(request, context, tokens))
         end = collected.completed
-        return pb.RetrieveResponse(
-            hits=collected.written_hits(),
+        response = pb.RetrieveResponse(
             stage_reports=[from_report(each) for each in end.reports],
             unreachable=end.unreachable,
             usage=from_usage(end.usage, end.cost),
@@ -46,16 +45,17 @@ class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
             suggested_query=end.suggested_query,
             index_progress=[from_progress(each) for each in end.index_progress],
         )
+        return collected.with_hits(response)
 
     async def Rerank(self, request: pb.RerankRequest, context: Context) -> pb.RerankResponse:  # noqa: N802
         collected = await _collected(self._rerank(request, context))
         end = collected.completed
-        return pb.RerankResponse(
-            hits=collected.written_hits(with_bodies=False),
+        response = pb.RerankResponse(
             stage_reports=[from_report(each) for each in end.reports],
             usage=from_usage(end.usage, end.cost),
             pipeline=end.pipeline,
         )
+        return collected.with_hits(response, with_bodies=False)
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:  # noqa: N802
         return await self._search_response(request, self._deadline(context))
@@ -98,8 +98,7 @@ class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
         tokens = PageTokens(request)
         collected = await _collected(self._search(request, deadline, tokens))
         end = collected.completed
-        return pb.SearchResponse(
-            hits=collected.written_hits(),
+        response = pb.SearchResponse(
             answer=collected.answer(),
             stage_reports=[from_report(each) for each in end.reports],
             unreachable=end.unreachable,
@@ -110,6 +109,7 @@ class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
             suggested_query=end.suggested_query,
             index_progress=[from_progress(each) for each in end.index_progress],
         )
+        return collected.with_hits(response)
 
     def _search(self, request: SearchMessage, deadline: Deadline, tokens: PageTokens) -> AsyncGenerator[Event, None]:
         search = to_search(request, self._tamis.pipelines.resolve(request.pipeline), tokens)

@@ -12,7 +12,8 @@ from tamis.facets import Facet
 from tamis.generator import AnswerDelta
 from tamis.model import Hit
 from tamis.v1 import passage_pb2, search_service_pb2
-from tamis.wire.passages import from_citation, from_finish_reason, from_hit, from_report, from_usage
+from tamis.wire.hits import write_hit
+from tamis.wire.passages import from_citation, from_finish_reason, from_report, from_usage
 from tamis.wire.values import from_value
 
 __all__ = ["Collected", "EventWriter", "from_facet", "from_progress"]
@@ -32,13 +33,15 @@ class EventWriter:
 
     def response(self, event: Event, kind: type[Response]) -> Response:
         """An event as a message of the stream's element type."""
+        if isinstance(event, HitsRevised):
+            response = kind()
+            written: Any = response
+            self._write_revision(written.hits_revised, event)
+            return response
         return kind(**{_FIELDS[type(event)]: self._message(event)})
 
-    def _message(self, event: Event) -> Any:
+    def _message(self, event: StageReport | AnswerDelta | Completed) -> Any:
         match event:
-            case HitsRevised(revision, stage, hits):
-                written = [self._hit(each) for each in hits]
-                return search_service_pb2.HitsRevised(revision=revision, stage=stage, hits=written)
             case StageReport():
                 return from_report(event)
             case AnswerDelta(text, citations):
@@ -47,14 +50,14 @@ class EventWriter:
             case Completed():
                 return _completed(event, self._page_token(event.next_offset))
 
-    def _hit(self, hit: Hit) -> passage_pb2.Hit:
-        with_body = self._with_bodies and hit.passage.id not in self._sent
-        self._sent.add(hit.passage.id)
-        return from_hit(hit, with_body=with_body)
+    def _write_revision(self, message: search_service_pb2.HitsRevised, event: HitsRevised) -> None:
+        message.revision, message.stage = event.revision, event.stage
+        for hit in event.hits:
+            write_hit(message.hits.add(), hit, with_body=self._with_bodies and hit.passage.id not in self._sent)
+            self._sent.add(hit.passage.id)
 
 
 _FIELDS: dict[type, str] = {
-    HitsRevised: "hits_revised",
     StageReport: "stage_completed",
     AnswerDelta: "answer_delta",
     Completed: "completed",
@@ -85,9 +88,12 @@ class Collected:
             raise RuntimeError("the stream ended without its last event")
         return self._completed
 
-    def written_hits(self, *, with_bodies: bool = True) -> list[passage_pb2.Hit]:
-        """The hits as messages."""
-        return [from_hit(each, with_body=with_bodies) for each in self.hits]
+    def with_hits(self, response: Response, *, with_bodies: bool = True) -> Response:
+        """The response with the hits added to its `hits`."""
+        added: Any = response
+        for each in self.hits:
+            write_hit(added.hits.add(), each, with_body=with_bodies)
+        return response
 
     def answer(self) -> passage_pb2.Answer:
         """The whole answer."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
 from tamis.context import Usage
 from tamis.errors import InvalidRequest
 from tamis.events import StageReport
-from tamis.model import Citation, Document, FinishReason, Hit, Locator, Passage, ScoreKind, Span, StageScore
+from tamis.model import Citation, Document, FinishReason, Locator, Passage, Span
 from tamis.prices import Money
 from tamis.v1 import passage_pb2
 from tamis.wire.checks import bounded_text, distinct, identifier
@@ -22,7 +21,6 @@ __all__ = [
     "from_citation",
     "from_document",
     "from_finish_reason",
-    "from_hit",
     "from_report",
     "from_seconds",
     "from_usage",
@@ -68,19 +66,6 @@ def to_passages(messages: Sequence[passage_pb2.Passage], *, most: int) -> list[P
     return passages
 
 
-def from_hit(hit: Hit, *, with_body: bool) -> passage_pb2.Hit:
-    """A hit; without its body the passage carries its id alone."""
-    passage = _body(hit.passage) if with_body else passage_pb2.Passage(id=hit.passage.id)
-    return passage_pb2.Hit(
-        passage=passage,
-        score=hit.score,
-        score_kind=_score_kind(hit.kind),
-        stage_scores=[_stage_score(each) for each in hit.stage_scores],
-        snippet=hit.snippet if with_body else "",
-        snippet_highlights=[_span(each) for each in hit.highlights] if with_body else (),
-    )
-
-
 def from_citation(citation: Citation) -> passage_pb2.Citation:
     """A citation."""
     return passage_pb2.Citation(
@@ -96,36 +81,48 @@ def from_citation(citation: Citation) -> passage_pb2.Citation:
 def from_report(report: StageReport) -> passage_pb2.StageReport:
     """How a stage fared. Without a deadline there is no budget."""
     reason = "UNSPECIFIED" if report.reason is None else report.reason.name
-    return passage_pb2.StageReport(
+    written = passage_pb2.StageReport(
         stage=report.stage,
         role=f"STAGE_ROLE_{report.role.name}",
         outcome=f"STAGE_OUTCOME_{report.outcome.name}",
         reason=f"STAGE_REASON_{reason}",
         done_count=report.done_count,
         total_count=report.total_count,
-        elapsed_duration=from_seconds(report.elapsed),
-        budget_duration=from_seconds(report.budget) if math.isfinite(report.budget) else None,
-        usage=from_usage(report.usage, report.cost),
         notes=report.notes,
     )
+    _write_seconds(written.elapsed_duration, report.elapsed)
+    if math.isfinite(report.budget):
+        _write_seconds(written.budget_duration, report.budget)
+    _write_usage(written.usage, report.usage, report.cost)
+    return written
 
 
 def from_usage(usage: Usage, cost: Money | None) -> passage_pb2.Usage:
     """What work consumed, and what that costs."""
-    return passage_pb2.Usage(
-        pair_count=usage.pair_count,
-        input_token_count=usage.input_token_count,
-        output_token_count=usage.output_token_count,
-        model_call_count=usage.model_call_count,
-        cache_hit_count=usage.cache_hit_count,
-        model_duration=from_seconds(usage.model_seconds) if usage.model_seconds else None,
-        cost=None if cost is None else _money(cost),
-    )
+    written = passage_pb2.Usage()
+    _write_usage(written, usage, cost)
+    return written
 
 
-def _money(cost: Money) -> passage_pb2.Money:
-    units, nanos = divmod(cost.nanos, 10**9)
-    return passage_pb2.Money(currency_code=cost.currency, units=units, nanos=nanos)
+def _write_usage(message: passage_pb2.Usage, usage: Usage, cost: Money | None) -> None:
+    message.pair_count = usage.pair_count
+    message.input_token_count = usage.input_token_count
+    message.output_token_count = usage.output_token_count
+    message.model_call_count = usage.model_call_count
+    message.cache_hit_count = usage.cache_hit_count
+    if usage.model_seconds:
+        _write_seconds(message.model_duration, usage.model_seconds)
+    if cost is not None:
+        units, nanos = divmod(cost.nanos, 10**9)
+        message.cost.MergeFrom(passage_pb2.Money(currency_code=cost.currency, units=units, nanos=nanos))
+    message.SetInParent()  # also where nothing was consumed
+
+
+def _write_seconds(message: Duration, seconds: float) -> None:
+    """To the microsecond."""
+    whole, rest = divmod(round(seconds * 1_000_000), 1_000_000)
+    message.seconds, message.nanos = whole, rest * 1_000
+    message.SetInParent()  # also where it is 0
 
 
 def from_finish_reason(reason: FinishReason) -> str:
@@ -135,9 +132,9 @@ def from_finish_reason(reason: FinishReason) -> str:
 
 def from_seconds(seconds: float) -> Duration:
     """A duration, to the microsecond."""
-    duration = Duration()
-    duration.FromTimedelta(timedelta(seconds=seconds))
-    return duration
+    written = Duration()
+    _write_seconds(written, seconds)
+    return written
 
 
 def _document(message: passage_pb2.Document, field: str) -> Document:
@@ -183,34 +180,6 @@ def _document_span(message: passage_pb2.Passage, field: str) -> Span:
     return Span(start, end)
 
 
-def _body(passage: Passage) -> passage_pb2.Passage:
-    return passage_pb2.Passage(
-        id=passage.id,
-        document_id=passage.document_id,
-        document_version=passage.document_version,
-        text=passage.text,
-        title=passage.title,
-        heading=passage.heading,
-        document_span=_span(passage.span),
-        metadata=from_metadata(passage.metadata),
-        heading_path=passage.heading_path,
-        locator=_locator(passage.locator),
-    )
-
-
-def _stage_score(score: StageScore) -> passage_pb2.StageScore:
-    contributions: Iterable[passage_pb2.Contribution] = (
-        passage_pb2.Contribution(stage=each.stage, rank=each.rank, value=each.value) for each in score.contributions
-    )
-    return passage_pb2.StageScore(
-        stage=score.stage,
-        rank=score.rank,
-        score=score.score,
-        score_kind=_score_kind(score.kind),
-        contributions=contributions,
-    )
-
-
 def _locator(locator: Locator) -> passage_pb2.Locator | None:
     if locator == Locator():
         return None
@@ -224,7 +193,3 @@ def _locator(locator: Locator) -> passage_pb2.Locator | None:
 
 def _span(span: Span) -> passage_pb2.ByteSpan:
     return passage_pb2.ByteSpan(start=span.start, end=span.end)
-
-
-def _score_kind(kind: ScoreKind) -> str:
-    return f"SCORE_KIND_{'UNSPECIFIED' if kind is ScoreKind.NONE else kind.name}"
