@@ -1,4 +1,4 @@
-"""When the rest of a ranking need not be read: how many of it are still expected among the first, and what that costs."""
+"""When the rest of a ranking need not be read: how many of it are still expected among the first."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def newcomers(scores: Sequence[float], count: int, top_n: int) -> float:
         return math.inf
     least = np.partition(read, -top_n)[-top_n]
     ranks = np.log(np.arange(1, count + 1))
-    seen, left = ranks[: len(read)], ranks[len(read) :]
-    slope, start = np.polyfit(seen, read, 1)
-    deviation = float(np.std(read - start - slope * seen)) or 1e-9
-    away = (least - start - min(slope, 0.0) * left) / deviation
+    seen, left = ranks[: len(read)] - ranks[: len(read)].mean(), ranks[len(read) :] - ranks[: len(read)].mean()
+    slope = min(float(seen @ read / (seen @ seen)), 0.0)  # a prior order that says nothing is one without a slope
+    deviation = float(np.std(read - slope * seen)) or 1e-9
+    away = (least - read.mean() - slope * left) / deviation
     return float(np.sum(1 / (1 + np.exp(np.clip(1.702 * away, -500, 500)))))
 
 

@@ -58,12 +58,10 @@ def _passages(texts: Sequence[str]) -> list[Passage]:
 async def _reranked(
     reranker: PointwiseReranker, texts: Sequence[str] = TEXTS, query: Query = QUERY, call: Call | None = None
 ) -> Reranking | None:
-    best = None
     stream = reranker.rerank(query, _passages(texts), top_n=10, call=call or Call())
     async with aclosing(stream) as each_better:
-        async for best in each_better:
-            pass
-    return best
+        found = [each async for each in each_better]
+    return found[-1] if found else None
 
 
 def _reranker(**settings: float) -> Hashing:

@@ -39,8 +39,8 @@ class CrossEncoderSettings(QueuedModelSettings, CachedScoresSettings):
     `instruction` takes the place of its own. `max_tokens` is of query and passage together. A passage longer than
     that is read in overlapping windows and scored by the best one, or `cut`; of no passage more than
     `most_passage_tokens` are read. Scores are logits, or probabilities: sigmoid(logit / `temperature`).
-    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size. `cached_scores` are
-    kept for the same query over the same passage.
+    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size. `cached_scores`
+    are kept for the same query over the same passage.
     """
 
     model: str
