@@ -25,7 +25,7 @@ class Log:
     """What a reranker was asked to score."""
 
     scored: list[str] = field(default_factory=list)
-    failing: str = ""
+    failing: str | None = None
 
 
 class Hashing(PointwiseReranker):
@@ -127,7 +127,7 @@ async def test_what_fails_is_not_kept_and_what_came_before_it_is() -> None:
     reranker.log.failing = "sea"
     with pytest.raises(RuntimeError):
         await _reranked(reranker)
-    reranker.log.failing = ""
+    reranker.log.failing = None
     await _reranked(reranker)
     assert reranker.log.scored == ["sun", "sea", "tide"]
 

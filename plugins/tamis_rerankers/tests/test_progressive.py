@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.component import Settings
+from tamis.component import Capabilities, Settings
 from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
 from tamis.stage import PointwiseReranker, Reranking
@@ -26,7 +26,7 @@ SCORES = st.lists(st.integers(-20, 20).map(float), min_size=1, max_size=60)
 class Marked(PointwiseReranker):
     """Reads a passage's score off its text."""
 
-    capabilities = PointwiseReranker.capabilities.__class__(score_kind=ScoreKind.LOGIT)
+    capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
 
     def __init__(self) -> None:
         super().__init__(Settings())
