@@ -1,8 +1,8 @@
 """What is saved by not doing again, and by not doing: cached scores, one encoding a query, reading only the front.
 
-    python benchmarks/less.py COLLECTION… [--queries N] [--documents 300] [--kept FOLDER]
+    python benchmarks/less.py COLLECTION… [--queries N] [--documents 300] [--timed 8] [--kept FOLDER]
 
-Prints JSON. Scores and queries are timed on the first collection's first documents, with and without, in turns of one
+Prints JSON, a line for each part. Scores and queries are timed on the first collection's first documents, with and without, in turns of one
 run: a cross-encoder of the size of MiniLM with a head made up at random, whose scores mean nothing and cost the same,
 and late interaction over stored vectors. What progressive reranking leaves out, and loses, is computed from every
 score that late interaction gave: `--kept` keeps those. Every query is judged by what was learnt from the others.
@@ -159,18 +159,21 @@ def main(
     folders: list[Path],
     queries: Annotated[int | None, typer.Option(help="At most so many, the same each time.")] = None,
     documents: Annotated[int, typer.Option(help="How many of the first collection to time on.")] = 300,
+    timed: Annotated[int, typer.Option(help="How many questions to time.")] = 8,
     kept: Annotated[Path | None, typer.Option(help="Where scores are kept.")] = None,
 ) -> None:
     """Measures all of it."""
     texts, asked = judged.read(folders[0], queries)
-    few = [each.text for each in asked[:8]]
+    few = [each.text for each in asked[:timed]]
     some = [each for each in texts if each.text][:documents]
-    result = {
-        "cached scores": asyncio.run(scores(some, few)),
-        "encodings of a query": asyncio.run(encodings(some, few)),
-        "progressive": {each.name: compared(_deep(each, queries, kept)) for each in folders},
-    }
-    print(json.dumps(result, indent=1))
+    for folder in folders:
+        _show({"progressive": {folder.name: compared(_deep(folder, queries, kept))}})
+    _show({"cached scores": asyncio.run(scores(some, few))})
+    _show({"encodings of a query": asyncio.run(encodings(some, few))})
+
+
+def _show(found: dict[str, Any]) -> None:
+    print(json.dumps(found), flush=True)
 
 
 def _deep(folder: Path, count: int | None, kept: Path | None) -> list[leaves.Leaves]:

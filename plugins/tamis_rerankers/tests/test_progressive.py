@@ -36,9 +36,9 @@ class Marked(PointwiseReranker):
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
         for index, each in enumerate(passages):
             call.check()
-            if each.id == self.failing:
+            if each.document_id == self.failing:
                 raise RuntimeError
-            self.read.append(each.id)
+            self.read.append(each.document_id)
             yield index, float(each.text)
 
 
