@@ -4,8 +4,9 @@
 
 Prints JSON, a line for each part. Scores and queries are timed on the first collection's first documents, with and
 without, in one run: a cross-encoder of the size of MiniLM with a head made up at random, whose scores mean nothing and
-cost the same, and late interaction over stored vectors. What progressive reranking leaves out, and loses, is computed from every
-score that late interaction gave: `--kept` keeps those. Every query is judged by what was learnt from the others.
+cost the same, and late interaction over stored vectors. What progressive reranking leaves out,
+and loses, is computed from every score that late interaction gave: `--kept` keeps those. Every query is judged by what
+was learnt from the others.
 """
 
 from __future__ import annotations
