@@ -7,7 +7,7 @@ import math
 import secrets
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Annotated
 
@@ -56,12 +56,12 @@ class ScoreCache:
     def __len__(self) -> int:
         return len(self._scores)
 
-    async def keys(self, query: str, texts: Sequence[str], call: Call, *about: object) -> list[bytes]:
+    async def keys(self, query: str, texts: Iterable[str], call: Call, *about: object) -> list[bytes]:
         """What the score of each text is kept under. `about` is what else it depends on, of a stable `repr`.
 
         Raises `CallEnded`.
         """
-        pauses, found = Pauses(), []
+        pauses, found = Pauses(), list[bytes]()
         known = (call.principal.tenant, query, sorted(call.options.items()), about)
         asked = hashlib.blake2b(_bytes(repr(known)), digest_size=16, key=self._secret)
         for text in texts:

@@ -144,7 +144,7 @@ class PointwiseReranker(Reranker):
         if known is None:
             stream = self.score(query, passages, call=call)
         else:
-            keys = await known.keys(query.text, [self.text_of(each) for each in passages], call)
+            keys = await known.keys(query.text, map(self.text_of, passages), call)
             stream = known.scored(keys, lambda left: self.score(query, [passages[i] for i in left], call=call), call)
         async with aclosing(stream) as scores:  # type: ignore[type-var]
             async for each in scores:
