@@ -101,11 +101,11 @@ class PointwiseReranker(Reranker):
     those that are not known.
     """
 
-    _known: ScoreCache | None = None
+    __known: ScoreCache | None = None  # mangled, as plugins have private names of their own
 
     def __init__(self, settings: Any) -> None:
         super().__init__(settings)
-        self._known = ScoreCache.of(settings)
+        self.__known = ScoreCache.of(settings)
 
     @abstractmethod
     def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
@@ -123,7 +123,7 @@ class PointwiseReranker(Reranker):
     ) -> AsyncGenerator[Reranking, None]:
         scores: list[float | None] = [None] * len(passages)
         ranked = 0
-        async with aclosing(self._scored(query, passages, call)) as stream:
+        async with aclosing(self.__scored(query, passages, call)) as stream:
             async for index, score in stream:
                 if not 0 <= index < len(passages) or scores[index] is not None:
                     call.note("duplicate or unknown index dropped")
@@ -136,11 +136,11 @@ class PointwiseReranker(Reranker):
         if ranked < len(passages):
             call.note("passages left without a score")
 
-    async def _scored(
+    async def __scored(
         self, query: Query, passages: Sequence[Passage], call: Call
     ) -> AsyncGenerator[tuple[int, float], None]:
         """What `score` gives, or gave before."""
-        known = self._known
+        known = self.__known
         if known is None:
             stream = self.score(query, passages, call=call)
         else:
