@@ -25,7 +25,7 @@ class CachedScoresSettings(Settings):
     """Of a reranker whose score of a passage depends on nothing but these settings, the options of the request, the
     query's text and the passage's (`text_of`).
 
-    `cached_scores` are kept, about 250 bytes each, 0 for none; none longer than `cached_score_seconds`.
+    `cached_scores` are kept, some 300 bytes each, 0 for none; none longer than `cached_score_seconds`.
     """
 
     cached_scores: Annotated[int, Field(ge=0)] = 100_000
