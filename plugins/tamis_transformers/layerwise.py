@@ -14,6 +14,7 @@ from tamis.component import Capabilities, overridable
 from tamis.context import Call
 from tamis.errors import ConfigurationError
 from tamis.model import Passage, Query, ScoreKind
+from tamis.scores import CachedScoresSettings, ScoreCache
 from tamis.stage import Reranker, Reranking
 from tamis_transformers.checkpoint import located
 from tamis_transformers.early_exit import Standing, staying
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["LayerwiseReranker", "LayerwiseSettings"]
 
 
-class LayerwiseSettings(QueuedModelSettings):
+class LayerwiseSettings(QueuedModelSettings, CachedScoresSettings):
     """`model` is a folder with a layerwise MiniCPM checkpoint, or a hub id downloaded before. `layer` is whose score
     counts, the last one's by default. At each of `exit_layers` passages leave that have `top_n` others more than
     `exit_margin` logits above themselves. `state_bytes` is what all passages between two layers may take together;
     those for which there is no room begin again. `max_tokens` cuts query and passage together, the prompt left out.
+    `cached_scores` are kept, each of one layer.
     """
 
     model: str
@@ -42,9 +44,11 @@ class LayerwiseSettings(QueuedModelSettings):
 
 @dataclass(slots=True)
 class _Pairs:
-    """The pairs of one request on their way through the layers: their tokens, how many layers are behind them, how many
-    bytes are reserved for the state of each, and the states that there are."""
+    """The pairs of one request on their way through the layers: their texts and tokens, how many layers are behind
+    them, how many bytes are reserved for the state of each, and the states that there are."""
 
+    query: str
+    texts: Sequence[str]
     tokens: Sequence[tuple[int, ...]]
     reached: int = 0
     reserved: dict[int, int] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class LayerwiseReranker(QueuedModel["LayerwiseModel", "Stretch", "tuple[float, A
         self._settings = settings
         self._path = located(settings.model)
         self._held_bytes = 0
+        self._known = ScoreCache.of(settings)
         if settings.exit_layers:  # how deep a passage goes depends on its neighbours
             self.capabilities = Capabilities(score_kind=ScoreKind.LOGIT, cross_document=True)
 
@@ -80,7 +85,7 @@ class LayerwiseReranker(QueuedModel["LayerwiseModel", "Stretch", "tuple[float, A
         layers, margin = self._layers(call), self._margin(call)
         texts = [passage.full_text for passage in passages]
         tokens = await self._in_executor(self._model.tokenize, query.text, texts)
-        pairs, standing, going = _Pairs(tokens), Standing(len(passages)), list(range(len(passages)))
+        pairs, standing, going = _Pairs(query.text, texts, tokens), Standing(len(passages)), list(range(len(passages)))
         try:
             for layer in layers:
                 self._reserve(pairs, going if layer != layers[-1] else ())
@@ -104,7 +109,30 @@ class LayerwiseReranker(QueuedModel["LayerwiseModel", "Stretch", "tuple[float, A
     async def _scored(
         self, pairs: _Pairs, going: Sequence[int], layer: int, call: Call
     ) -> AsyncGenerator[tuple[int, float], None]:
-        """Index and score of each pair at a layer, the best by the layer before submitted first."""
+        """Index and score of each pair at a layer: those that are known, then the others."""
+        known = self._known
+        computed: list[int] = []
+
+        def compute(left: Sequence[int]) -> AsyncGenerator[tuple[int, float], None]:
+            computed.extend(going[place] for place in left)
+            return self._computed(pairs, computed, layer, call)
+
+        if known is None:
+            stream = compute(range(len(going)))
+        else:
+            keys = await known.keys(pairs.query, [pairs.texts[index] for index in going], call, layer)
+            stream = known.scored(keys, compute, call)
+        async with aclosing(stream) as scores:
+            async for place, score in scores:
+                yield going[place], score
+        for index in set(going) - set(computed):  # its state, if any, is of the layer before
+            pairs.states.pop(index, None)
+        pairs.reached = layer
+
+    async def _computed(
+        self, pairs: _Pairs, going: Sequence[int], layer: int, call: Call
+    ) -> AsyncGenerator[tuple[int, float], None]:
+        """Place and score of each pair at a layer, the best by the layer before submitted first."""
         stretches = [self._stretch(pairs, index, layer) for index in going]
         costs = [len(each.tokens) for each in stretches]
         async with aclosing(self._queue.stream(stretches, costs, call)) as results:
@@ -113,8 +141,7 @@ class LayerwiseReranker(QueuedModel["LayerwiseModel", "Stretch", "tuple[float, A
                 call.usage.input_token_count += 0 if stretches[position].begin else costs[position]
                 if state is not None:
                     pairs.states[going[position]] = state
-                yield going[position], score
-        pairs.reached = layer
+                yield position, score
 
     def _stretch(self, pairs: _Pairs, index: int, layer: int) -> Stretch:
         from tamis_transformers.layerwise_model import Stretch

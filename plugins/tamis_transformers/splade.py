@@ -14,7 +14,8 @@ from tamis.context import Call
 from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, SparseVector, TextKind
 from tamis_transformers.checkpoint import located
-from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
+from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
+from tamis_transformers.queued_model import QueuedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.term_weigher import TermWeigher, Tokens
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SpladeEmbedder", "SpladeSettings"]
 
 
-class SpladeSettings(QueuedModelSettings):
+class SpladeSettings(CachedQueriesSettings):
     """`model` is a folder with a masked language model, or a hub id downloaded before. A text keeps the `most_terms`
     that weigh most. `batch_token_count` is a batch's padded size; each token takes a number for every term there is."""
 
@@ -42,6 +43,7 @@ class SpladeEmbedder(QueuedModel["TermWeigher", "Tokens", SparseVector], Embedde
         super().__init__(settings)
         self._settings = settings
         self._path = located(settings.model)
+        self._queries: QueryCache[SparseVector] = QueryCache(settings.query_cache_bytes, _size)
 
     @property
     def dimensions(self) -> int:
@@ -69,13 +71,16 @@ class SpladeEmbedder(QueuedModel["TermWeigher", "Tokens", SparseVector], Embedde
 
     async def embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
         call.check()
-        if not texts:
-            return []
-        found: dict[int, SparseVector] = {}
-        async with aclosing(self.computed(texts, self._model.tokenize, len, call)) as stream:
-            async for position, vector in stream:
-                found[position] = vector
-        return [found[position] for position in range(len(texts))]
+        kept = [self._queries.get(text, kind, call) for text in texts]
+        known = {place: each for place, each in enumerate(kept) if each is not None}
+        left = [place for place in range(len(texts)) if place not in known]
+        if left:
+            wanted = [texts[place] for place in left]
+            async with aclosing(self.computed(wanted, self._model.tokenize, len, call)) as stream:
+                async for place, vector in stream:
+                    self._queries.put(wanted[place], kind, call, vector)
+                    known[left[place]] = vector
+        return [known[place] for place in range(len(texts))]
 
     def load(self) -> tuple[TermWeigher, Callable[[Sequence[Tokens]], Sequence[SparseVector]]]:
         from tamis_transformers.term_weigher import TermWeigher
@@ -85,3 +90,7 @@ class SpladeEmbedder(QueuedModel["TermWeigher", "Tokens", SparseVector], Embedde
             self._path, device=it.device, dtype=it.dtype, max_tokens=it.max_tokens, most_terms=it.most_terms
         )
         return weigher, weigher.weigh
+
+
+def _size(vector: SparseVector) -> int:
+    return vector.indices.nbytes + vector.values.nbytes

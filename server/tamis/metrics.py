@@ -59,6 +59,12 @@ class Metrics:
             "tamis_stage_runs", "Stages by how they ended.", ["stage", "outcome"], registry=self.registry
         )
         self._stage_seconds = self._histogram("tamis_stage_seconds", "How long stages took.", "stage")
+        self._pairs = Counter(
+            "tamis_stage_pairs", "Query-passage pairs that stages scored.", ["stage"], registry=self.registry
+        )
+        self._cache_hits = Counter(
+            "tamis_stage_cache_hits", "Answers that caches gave to stages.", ["stage"], registry=self.registry
+        )
         self._commit_seconds = self._histogram("tamis_journal_commit_seconds", "How long commits of the journal took.")
         self._written = Counter("tamis_journal_writes", "Writes committed to the journal.", registry=self.registry)
 
@@ -71,6 +77,8 @@ class Metrics:
         """A stage of a search that has ended."""
         self._labelled(self._stages, report.stage, report.outcome.value).inc()
         self._labelled(self._stage_seconds, report.stage).observe(report.elapsed)
+        self._labelled(self._pairs, report.stage).inc(max(0, report.usage.pair_count))
+        self._labelled(self._cache_hits, report.stage).inc(max(0, report.usage.cache_hit_count))
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""

@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from tamis.component import Component
 from tamis.context import Call
 from tamis.model import Candidate, Change, Passage, Query
+from tamis.scores import ScoreCache
 
 __all__ = [
     "Compacts",
@@ -47,10 +48,11 @@ class Reranking:
 
     `scores[i]` is the score of passage i, or None where it has none (yet). `ranked_count` is how many passages this
     stage has looked at so far. They stand in front and the rest behind them in their prior order, unless `ranked` says
-    which they are.
+    which they are. `is_settled` says that the stage leaves out the others on purpose: it has judged that they do not
+    belong to what is asked for.
     """
 
-    __slots__ = ("_order", "_ranked", "ranked_count", "scores")
+    __slots__ = ("_order", "_ranked", "is_settled", "ranked_count", "scores")
 
     def __init__(
         self,
@@ -58,10 +60,13 @@ class Reranking:
         ranked_count: int,
         order: tuple[int, ...] | None = None,
         ranked: Set[int] | None = None,
+        *,
+        is_settled: bool = False,
     ) -> None:
         """Without `order`, scored passages come first by falling score; ties keep their prior order."""
         self.scores = scores
         self.ranked_count = ranked_count
+        self.is_settled = is_settled
         self._order = order
         self._ranked = ranked
 
@@ -91,7 +96,17 @@ class Reranker(Component):
 
 
 class PointwiseReranker(Reranker):
-    """Scores each passage by itself. All are submitted at once, so that a model can batch by length."""
+    """Scores each passage by itself. All are submitted at once, so that a model can batch by length.
+
+    Where its settings derive from `tamis.scores.CachedScoresSettings`, scores are kept, and `score` is asked only for
+    those that are not known.
+    """
+
+    __known: ScoreCache | None = None  # mangled, as plugins have private names of their own
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self.__known = ScoreCache.of(settings)
 
     @abstractmethod
     def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
@@ -100,12 +115,16 @@ class PointwiseReranker(Reranker):
         Ends early when the call is over; what has been yielded until then counts.
         """
 
+    def text_of(self, passage: Passage) -> str:
+        """All of a passage that its score depends on: of two that are alike in it the scores are, too."""
+        return passage.full_text
+
     async def rerank(
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
     ) -> AsyncGenerator[Reranking, None]:
         scores: list[float | None] = [None] * len(passages)
         ranked = 0
-        async with aclosing(self.score(query, passages, call=call)) as stream:  # type: ignore[type-var]
+        async with aclosing(self.__scored(query, passages, call)) as stream:
             async for index, score in stream:
                 if not 0 <= index < len(passages) or scores[index] is not None:
                     call.note("duplicate or unknown index dropped")
@@ -117,6 +136,20 @@ class PointwiseReranker(Reranker):
                     yield Reranking(tuple(scores), ranked)
         if ranked < len(passages):
             call.note("passages left without a score")
+
+    async def __scored(
+        self, query: Query, passages: Sequence[Passage], call: Call
+    ) -> AsyncGenerator[tuple[int, float], None]:
+        """What `score` gives, or gave before."""
+        known = self.__known
+        if known is None:
+            stream = self.score(query, passages, call=call)
+        else:
+            keys = await known.keys(query.text, map(self.text_of, passages), call)
+            stream = known.scored(keys, lambda left: self.score(query, [passages[i] for i in left], call=call), call)
+        async with aclosing(stream) as scores:  # type: ignore[type-var]
+            async for each in scores:
+                yield each
 
 
 @dataclass(frozen=True, slots=True)

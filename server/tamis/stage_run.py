@@ -170,7 +170,8 @@ class StageRun:
         if count and self.done_count == 0:
             self._fail(StageOutcome.FELL_BACK, self.reason or late or StageReason.INVALID_OUTPUT)
             raise StageYieldedNothing(self.report(), self.refusal)
-        if self.done_count < self.total_count:
+        is_capped = count < self.total_count
+        if self.done_count < self.total_count and (is_capped or best is None or not best.is_settled):
             self.reason = self.reason or late or StageReason.INCOMPLETE
         if self.reason is not None:
             self.outcome = StageOutcome.PARTIAL

@@ -6,7 +6,7 @@ from tamis.stage import Reranker
 from tamis.testing.contract import RerankerContract
 from tamis.testing.embedders import HashEmbedder
 from tamis.testing.plugins import WordReranker
-from tamis_rerankers import EnsembleReranker, MmrReranker
+from tamis_rerankers import EnsembleReranker, MmrReranker, ProgressiveReranker
 from tamis_transformers import LateInteractionReranker
 
 
@@ -51,3 +51,13 @@ class TestEnsembleByMean(RerankerContract):
 class TestEnsembleOfOne(RerankerContract):
     def component(self) -> EnsembleReranker:
         return ensemble(words(), method="mean")
+
+
+class TestProgressive(RerankerContract):
+    def component(self) -> ProgressiveReranker:
+        return ProgressiveReranker(ProgressiveReranker.Settings(reranker=words()))
+
+
+class TestProgressiveOneByOne(RerankerContract):
+    def component(self) -> ProgressiveReranker:
+        return ProgressiveReranker(ProgressiveReranker.Settings(reranker=late(), step=1, expected_newcomers=0.3))

@@ -47,7 +47,6 @@ ENGINES = (
     "qdrant_client",
     "tantivy",
     "snowballstemmer",
-    "cachetools",
     "openai",
     "anthropic",
     "pypdfium2",

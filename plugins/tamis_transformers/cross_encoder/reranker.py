@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from tamis.component import Capabilities
 from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
+from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker
 from tamis_transformers.checkpoint import located
 from tamis_transformers.cross_encoder.templates import Template
@@ -30,14 +31,15 @@ _NamedOrTable: TypeAlias = Annotated[
 ]
 
 
-class CrossEncoderSettings(QueuedModelSettings):
+class CrossEncoderSettings(QueuedModelSettings, CachedScoresSettings):
     """`model` is a folder, or a hub id downloaded before; its `kind` is read from its config unless it is set.
 
     `template` is the prompt of a model that answers with a token: a name, a table, or chosen by the model's name;
     `instruction` takes the place of its own. `max_tokens` is of query and passage together. A passage longer than
     that is read in overlapping windows and scored by the best one, or `cut`; of no passage more than
     `most_passage_tokens` are read. Scores are logits, or probabilities: sigmoid(logit / `temperature`).
-    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size.
+    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size. `cached_scores`
+    are kept for the same query over the same passage.
     """
 
     model: str

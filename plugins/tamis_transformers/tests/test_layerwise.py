@@ -240,3 +240,25 @@ def test_only_those_with_a_score_of_the_deeper_layer_change_places(
         assert deep == sorted(deep, reverse=True)
         assert [e for e in better.order if e not in moved] == [e for e in before.order if e not in moved]
         assert better.scores == (None,) * len(scores)
+
+
+async def test_what_was_scored_at_a_layer_is_not_scored_there_again() -> None:
+    first, again = Call(), Call()
+    async with opened(_reranker(exit_layers=(2, 4), exit_margin=0.5)) as it:
+        found = await _rerankings(it, MANY, call=first)
+        same = await _rerankings(it, MANY, call=again)
+    assert (same[-1].order, same[-1].scores) == (found[-1].order, found[-1].scores)
+    assert (first.usage.pair_count, first.usage.cache_hit_count) == (len(MANY), 0)
+    assert (again.usage.pair_count, again.usage.model_call_count, again.usage.input_token_count) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("cached_scores", [0, 20, 60, 1_000])
+async def test_known_and_unknown_scores_of_any_layer_make_the_same_order(cached_scores: int) -> None:
+    async with opened(_reranker(exit_layers=(2, 4), cached_scores=0)) as plain:
+        expected = await _rerankings(plain, MANY)
+    async with opened(_reranker(exit_layers=(2, 4), cached_scores=cached_scores)) as it:
+        for _ in range(3):
+            await _rerankings(it, MANY[5:])
+            found = await _rerankings(it, MANY)
+            assert found[-1].order == expected[-1].order
+            assert list(found[-1].scores) == pytest.approx(expected[-1].scores, abs=1e-4)
