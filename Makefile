@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help demo serve test test-faults test-families test-models bench-gpu lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -33,6 +33,9 @@ test-families: $(VENV)/.installed-models ## Shows every family of rerankers on a
 	@test -d "$(COLLECTION)" || { echo "Name a judged collection: make test-families COLLECTION=PATH [FLAGS='--queries 20'];" \
 	  "benchmarks/README.md says what formats there are." >&2; exit 2; }
 	$(BIN)/python benchmarks/families.py $(COLLECTION) $(FLAGS)
+
+bench-gpu: $(VENV)/.installed ## Measures an encoder on the CUDA device, if there is one, by precision, attention and packing.
+	$(BIN)/python benchmarks/gpu.py
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python

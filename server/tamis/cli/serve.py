@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from tamis.cli.options import Changes, ConfigFile, Preset, configured
+from tamis.cli.options import CacheDirectory, Changes, ConfigFile, Preset, configured, with_cache
 from tamis.cli.output import failures
 from tamis.config import Config
 from tamis.rpc.app import running
@@ -37,6 +37,7 @@ def serve(
         str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")
     ] = None,
     data_directory: Annotated[Path | None, typer.Option(help="Where everything is kept; overrides the file.")] = None,
+    cache_directory: CacheDirectory = None,
     log_format: Annotated[LogFormat, typer.Option(help="Log lines on standard error.")] = LogFormat.AUTO,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; calls under way then get five seconds.
@@ -45,7 +46,7 @@ def serve(
     """
     configure_logs(log_format)
     with failures():
-        loaded = configured(config, preset, changes)
+        loaded = with_cache(configured(config, preset, changes), cache_directory)
         given = {"listen": listen, "data_directory": data_directory}
         asyncio.run(_serve(loaded.with_server(**{key: value for key, value in given.items() if value is not None})))
 
