@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from tamis.errors import ConfigurationError
 from tamis_transformers.checkpoint import model_of
-from tamis_transformers.runtimes import exports, keys
+from tamis_transformers.runtimes import eager, exports, keys
 from tamis_transformers.runtimes.choice import choose
 from tamis_transformers.runtimes.eager import PackedTorch, PaddedTorch, packs
 from tamis_transformers.runtimes.network import Form, Network, Rows, Runtime, padded
@@ -108,6 +109,26 @@ def test_packing_works_in_bfloat16(folder: Path) -> None:
     runtime = placed(folder / "bert", "torch", None, dtype="bfloat16")
     assert runtime.name == "torch bfloat16, packed"
     assert torch.allclose(runtime.run(given), reference(folder / "bert", given), atol=0.1, rtol=0.05)
+
+
+def test_the_kernel_for_packed_rows_on_cuda_is_given_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own runs on CUDA only; this one does by its documentation, slowly, on the CPU."""
+
+    def kernel(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cu: torch.Tensor, *more: Any, scale: float
+    ) -> torch.Tensor:
+        assert (cu.dtype, more[1:]) == (torch.int32, (5, 5))
+        spans = [slice(start, end) for start, end in pairwise(cu.tolist())]
+        parts = [[each[span].transpose(0, 1) for each in (query, key, value)] for span in spans]
+        attended = [torch.nn.functional.scaled_dot_product_attention(*part, scale=scale) for part in parts]
+        return torch.cat([each.transpose(0, 1) for each in attended])
+
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+    parts = torch.randn(3, 1, 2, 9, 4, generator=torch.Generator().manual_seed(0))
+    more: dict[str, Any] = {"bounds": (0, 4, 9), "most": 5, "offsets": torch.tensor([0, 4, 9], dtype=torch.int32)}
+    by_kernel = eager._on_cuda(*parts, {**more, "scaling": 0.5})
+    by_row, _ = eager._attention(None, *parts, None, **more, scaling=0.5)
+    assert torch.allclose(by_kernel, by_row, atol=1e-6)
 
 
 @pytest.mark.parametrize("per_token", [False, True])
