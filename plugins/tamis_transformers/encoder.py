@@ -19,7 +19,7 @@ from tamis.windows import windows
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import json_of, model_of, tokenizer_of
 from tamis_transformers.checkpoint import max_tokens as max_tokens_of
-from tamis_transformers.runtimes.choice import choose
+from tamis_transformers.runtimes.choice import choose, weights_dtype
 from tamis_transformers.runtimes.network import Form, Network, Rows
 from tamis_transformers.runtimes.stored import Wish
 
@@ -53,7 +53,7 @@ class Encoder:
         _check_pooling(path)
         self.tokenizer = tokenizer_of(path)
         on = device_of(device)
-        model = model_of(path, AutoModel, device="cpu", dtype=torch.float32, unused="pooler.")
+        model = model_of(path, AutoModel, device=on, dtype=weights_dtype(wish, on), unused="pooler.")
         self.dimensions = int(model.config.hidden_size)
         self.max_tokens = max_tokens_of(path, model, max_tokens)
         network = Network(model, Form(per_token=True, padding=self.tokenizer.pad_token_id or 0))

@@ -17,7 +17,7 @@ from tamis_transformers.checkpoint import max_tokens as max_tokens_of
 from tamis_transformers.cross_encoder.frames import Frame, Pair, Read, Reading, frame_of_pairs, frame_of_template
 from tamis_transformers.cross_encoder.heads import Classifier, Decoder, EncoderDecoder, Head
 from tamis_transformers.cross_encoder.templates import Template, built_in, chosen
-from tamis_transformers.runtimes.choice import choose
+from tamis_transformers.runtimes.choice import choose, weights_dtype
 from tamis_transformers.runtimes.network import Network, Runtime
 from tamis_transformers.runtimes.settings import BATCH_TOKEN_COUNT
 from tamis_transformers.runtimes.stored import Wish
@@ -60,11 +60,10 @@ class PairScorer:
         template = _template(kind, plan)
         self._tokenizer = tokenizer_of(path, remote_code=plan.remote_code)
         device = device_of(plan.device)
-        if kind == "classifier":
-            model = _model(path, _LOADERS[kind], plan, device="cpu", dtype=torch.float32)
-        else:
+        if kind != "classifier":
             _check_torch(wish, kind)
-            model = _model(path, _LOADERS[kind], plan, device=device, dtype=dtype_of(wish.dtype, device))
+        dtype = weights_dtype(wish, device) if kind == "classifier" else dtype_of(wish.dtype, device)
+        model = _model(path, _LOADERS[kind], plan, device=device, dtype=dtype)
         wanted = plan.max_tokens or (template.max_tokens if template else None)
         self.max_tokens = max_tokens_of(path, model, wanted)
         self._frame = self._framed(template, plan)

@@ -17,7 +17,7 @@ from tamis_transformers.runtimes.network import Network, Runtime
 from tamis_transformers.runtimes.settings import BATCH_TOKEN_COUNT, RuntimeName
 from tamis_transformers.runtimes.stored import Calibration, Wish, recall, remember
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "weights_dtype"]
 
 _LOG = structlog.get_logger(__name__)
 _NEEDED = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
@@ -32,7 +32,7 @@ class Choice:
 
 
 def choose(network: Network, wish: Wish, *, device: torch.device, most_tokens: int) -> Choice:
-    """The network, whose weights are float32 on the CPU, in the runtime that the wish comes to; blocks, and may measure
+    """The network, whose weights have their `weights_dtype` and are on the device, in the runtime that the wish comes to; blocks, and may measure
     for some seconds. The network is the runtime's from then on. Raises `ConfigurationError`."""
     makers = _Makers(network, wish, device, most_tokens)
     if device.type != "cpu" or not wish.is_measured:
@@ -44,12 +44,20 @@ def choose(network: Network, wish: Wish, *, device: torch.device, most_tokens: i
     return Choice(makers.make(found.runtime), wish.batch_token_count or found.batch_token_count)
 
 
+def weights_dtype(wish: Wish, device: torch.device) -> torch.dtype:
+    """The precision to load weights in: float32 where they may be exported, else that of the computation."""
+    may_be_exported = wish.runtime not in ("auto", "torch") or (wish.runtime == "auto" and wish.is_measured)
+    if wish.dtype == "int8" or (device.type == "cpu" and may_be_exported):
+        return torch.float32
+    return dtype_of(wish.dtype, device)
+
+
 def _unmeasured(wish: Wish, device: torch.device) -> RuntimeName:
-    if wish.runtime == "auto":
-        return "onnxruntime" if wish.dtype == "int8" else "torch"
-    if wish.runtime != "torch" and device.type != "cpu":
-        raise ConfigurationError(f'runtime = "{wish.runtime}" computes on the CPU; set device = "cpu"')
-    return wish.runtime
+    inferred: RuntimeName = "onnxruntime" if wish.dtype == "int8" else "torch"
+    name = inferred if wish.runtime == "auto" else wish.runtime
+    if name != "torch" and device.type != "cpu":
+        raise ConfigurationError(f'runtime = "{name}" computes on the CPU; set device = "cpu"')
+    return name
 
 
 def _candidates(wish: Wish) -> tuple[RuntimeName, ...]:

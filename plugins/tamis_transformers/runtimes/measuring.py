@@ -56,8 +56,8 @@ def measured(
         count = sum(map(len, batch.tokens))
         best = 0.0
         for _ in range(_REPEATS):
-            start = clock()
-            if found and start - begun + count / found[max(found)] > seconds:
+            start, speed = clock(), best or max(found.values(), default=0.0)
+            if speed and start - begun + count / speed > seconds:
                 break
             runtime.run(batch)
             best = max(best, count / max(clock() - start, 1e-9))

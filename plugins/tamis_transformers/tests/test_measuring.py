@@ -47,7 +47,7 @@ def test_a_machine_that_gains_nothing_by_size_gets_the_smallest_batches() -> Non
 
 
 def test_a_machine_with_a_dear_start_gets_large_batches() -> None:
-    assert preferred(Machine(0.2, 1_000_000).measured()) == BATCH_SIZES[-1]
+    assert preferred(Machine(0.01, 1_000_000).measured()) == BATCH_SIZES[-1]
 
 
 def test_a_slow_machine_is_measured_at_the_smallest_size_only_and_soon_left_alone() -> None:

@@ -18,7 +18,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from tamis.errors import ConfigurationError
 from tamis_transformers.checkpoint import model_of
 from tamis_transformers.runtimes import eager, exports, keys
-from tamis_transformers.runtimes.choice import choose
+from tamis_transformers.runtimes.choice import choose, weights_dtype
 from tamis_transformers.runtimes.eager import PackedTorch, PaddedTorch, packs
 from tamis_transformers.runtimes.network import Form, Network, Rows, Runtime, padded
 from tamis_transformers.runtimes.stored import Wish
@@ -45,8 +45,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def network(path: Path, *, per_token: bool = False) -> Network:
     loader = AutoModel if per_token else AutoModelForSequenceClassification
-    unused = ("pooler.",) if per_token else ("",)
-    model = model_of(path, loader, device="cpu", dtype=torch.float32, unused=unused[0])
+    unused = "pooler." if per_token else ""
+    model = model_of(path, loader, device="cpu", dtype=torch.float32, unused=unused)
     padding = int(model.config.pad_token_id or 0)
     segments = not per_token and (getattr(model.config, "type_vocab_size", 0) or 0) > 1
     return Network(model, Form(per_token=per_token, padding=padding, reads_segments=segments))
@@ -196,6 +196,21 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(folder: Path, m
 def test_a_precision_that_a_runtime_has_not_is_refused(folder: Path, name: str, dtype: str) -> None:
     with pytest.raises(ConfigurationError, match=dtype):
         placed(folder / "bert", name, None, dtype=dtype)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("openvino", "auto"), ("auto", "int8")])
+def test_what_computes_on_the_cpu_only_is_refused_elsewhere(folder: Path, name: Any, dtype: str) -> None:
+    with pytest.raises(ConfigurationError, match='device = "cpu"'):
+        choose(network(folder / "bert"), Wish(folder / "bert", name, dtype), device=torch.device("meta"), most_tokens=9)
+
+
+def test_weights_are_loaded_in_float32_only_where_they_may_be_exported(folder: Path, cache: Path) -> None:
+    path, half = folder / "bert", "bfloat16"
+    may = [Wish(path, "openvino", half), Wish(path, "auto", half, cache=cache), Wish(path, "auto", "int8")]
+    must_not = [Wish(path, "torch", half, cache=cache), Wish(path, "auto", half), Wish(path, "auto", half, 512)]
+    assert {weights_dtype(each, CPU) for each in may} == {torch.float32}
+    assert {weights_dtype(each, CPU) for each in must_not} == {torch.bfloat16}
+    assert weights_dtype(may[1], torch.device("meta")) is torch.bfloat16
 
 
 def test_networks_whose_positions_are_relative_are_not_packed(folder: Path) -> None:
