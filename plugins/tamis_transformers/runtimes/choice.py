@@ -32,8 +32,8 @@ class Choice:
 
 
 def choose(network: Network, wish: Wish, *, device: torch.device, most_tokens: int) -> Choice:
-    """The network, whose weights have their `weights_dtype` and are on the device, in the runtime that the wish comes to; blocks, and may measure
-    for some seconds. The network is the runtime's from then on. Raises `ConfigurationError`."""
+    """The network, on its device and in its `weights_dtype`, in the runtime that the wish comes to. Blocks, and may
+    measure for some seconds. The network is the runtime's from then on. Raises `ConfigurationError`."""
     makers = _Makers(network, wish, device, most_tokens)
     if device.type != "cpu" or not wish.is_measured:
         return Choice(makers.make(_unmeasured(wish, device)), wish.batch_token_count or BATCH_TOKEN_COUNT)
