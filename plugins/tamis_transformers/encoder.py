@@ -57,7 +57,8 @@ class Encoder:
         self.dimensions = int(model.config.hidden_size)
         self.max_tokens = max_tokens_of(path, model, max_tokens)
         network = Network(model, Form(per_token=True, padding=self.tokenizer.pad_token_id or 0))
-        self._runtime, self.batch_token_count = choose(network, wish, device=on, most_tokens=self.max_tokens)
+        found = choose(network, wish, device=on, most_tokens=self.max_tokens)
+        self._runtime, self.batch_token_count = found.runtime, found.batch_token_count
         self._offsets = _counting(self.tokenizer)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
         self.fingerprint = _fingerprint(path, self.max_tokens)

@@ -29,8 +29,16 @@ class OnnxGraph:
         quantises the products of matrices: weights once, activations as they come."""
         self._form, self._int8, self._most_tokens = network.form, int8, most_tokens
         versions = keys.versions("onnxruntime", "onnx", "torch", "transformers")
-        name = f"onnx-{keys.key(weights, versions, repr((network.form, int8, most_tokens)))}"
-        self._graph = loaded(cache, name, lambda folder: self._make(network, folder), self._load)
+        key = keys.key(weights, versions, repr((network.form, most_tokens)))
+
+        def export(folder: Path) -> None:
+            self._export(network, folder / _FILE)
+
+        def quantise(folder: Path) -> None:
+            loaded(cache, f"onnx-{key}", export, lambda full: _quantise(full / _FILE, folder / _FILE))
+
+        name, make = (f"onnx-int8-{key}", quantise) if int8 else (f"onnx-{key}", export)
+        self._graph = loaded(cache, name, make, self._load)
 
     @property
     def name(self) -> str:
@@ -40,14 +48,6 @@ class OnnxGraph:
         inputs = padded(self._form, rows)
         (output,) = self._graph.run(None, dict(zip(_INPUTS, inputs.arrays, strict=False)))
         return unpadded(output, inputs, self._form)
-
-    def _make(self, network: Network, folder: Path) -> None:
-        full = folder / "full.onnx" if self._int8 else folder / _FILE
-        self._export(network, full)
-        if self._int8:
-            _quantise(full, folder / _FILE)
-            for each in folder.glob(f"{full.name}*"):
-                each.unlink()
 
     def _export(self, network: Network, file: Path) -> None:
         arrays = example(network.form)

@@ -13,6 +13,9 @@ __all__ = ["BATCH_TOKEN_COUNT", "RuntimeName", "RuntimeSettings"]
 BATCH_TOKEN_COUNT = 4_096
 """A batch's padded size where nothing has been measured."""
 
+_Count: TypeAlias = Annotated[
+    Annotated[int, Field(ge=64)] | None, BeforeValidator(lambda given: None if given == "auto" else given)
+]
 RuntimeName: TypeAlias = Literal["torch", "openvino", "onnxruntime"]
 
 
@@ -23,6 +26,4 @@ class RuntimeSettings(QueuedModelSettings):
 
     runtime: Literal["auto", "torch", "openvino", "onnxruntime"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"  # type: ignore[assignment]
-    batch_token_count: Annotated[  # type: ignore[assignment]
-        Annotated[int, Field(ge=64)] | None, BeforeValidator(lambda given: None if given == "auto" else given)
-    ] = None
+    batch_token_count: _Count = None  # type: ignore[assignment]
