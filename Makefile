@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-install bench-profile demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ bench-install: $(VENV)/.installed-bench ## Installs what Tamis is compared with,
 
 bench-profile: $(VENV)/.installed-bench ## Samples where the cross-encoder plugin spends its time: .bench/profile.svg; after make bench.
 	$(BIN)/python benchmarks/peers/profile_plugin.py .bench
+
+bench-gpu: $(VENV)/.installed ## Measures an encoder on the CUDA device, if there is one, by precision, attention and packing.
+	$(BIN)/python benchmarks/gpu.py
 
 lint: $(VENV)/.installed-dev ## Checks style and formatting.
 	$(BIN)/ruff check $(SOURCES) clients/python

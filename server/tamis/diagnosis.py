@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from tamis.component import Component
 from tamis.config import Config, PluginConfig
 from tamis.events import StageRole
 from tamis.expression import Chain, Cut, Expression, Join, Leaf, Prior, leaves
 from tamis.model import ScoreKind
 from tamis.pipeline import Pipeline
 
-__all__ = ["Finding", "Severity", "diagnose"]
+__all__ = ["Finding", "Severity", "diagnose", "facts"]
 
 FEWEST_CANDIDATES = 50
 """Below it a reranker has little to choose from: what retrieval put lower can no longer be found."""
@@ -54,6 +55,18 @@ def diagnose(config: Config, pipelines: list[Pipeline]) -> list[Finding]:
     for pipeline in pipelines:
         checked = _Checked(config, pipeline)
         found += [finding for rule in _RULES for finding in rule(checked)]
+    return found
+
+
+def facts(config: Config, components: Mapping[str, Component]) -> list[Finding]:
+    """What the components say of how they run here. Opens none."""
+    found: list[Finding] = []
+    for name, component in components.items():
+        section = "models" if name in config.models else "stages"
+        place = _place(config, section, name)
+        found += [
+            Finding("runs", Severity.NOTE, f"[{section}.{name}] {each}", place=place) for each in component.facts()
+        ]
     return found
 
 

@@ -144,6 +144,9 @@ class StoredEmbedder(Embedder):
     def fingerprint(self) -> str:
         return self._embedder.fingerprint
 
+    def facts(self) -> Sequence[str]:
+        return self._embedder.facts()
+
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         store = self._store
         if kind is not TextKind.PASSAGE or store is None or not texts:

@@ -122,3 +122,15 @@ def test_the_doctor_finds_nothing_wrong_with_what_is_shipped(tamis: Any, tmp_pat
     ran = tamis("doctor", "--config", tmp_path / "tamis.toml", "--json")
     assert ran.returncode == 0, ran.stdout
     assert not [each for each in json.loads(ran.stdout) if each["severity"] == "warning"]
+
+
+def test_the_doctor_tells_where_a_model_computes(tamis: Any, tmp_path: Path) -> None:
+    text = '[models.small]\nplugin = "sentence-transformers"\nbatch_token_count = 1024\n'
+    (tmp_path / "tamis.toml").write_text(text)
+    arguments = ("doctor", "--config", tmp_path / "tamis.toml", "--json")
+    for cache, expected in (("", "runs in torch, in batches of 1024 tokens"), (str(tmp_path / "cache"), "first start")):
+        found = json.loads(tamis(*arguments, "--cache-directory", cache).stdout)
+        (told,) = [each["message"] for each in found if each["rule"] == "runs"]
+        assert told.startswith("[models.small] ")
+        assert expected in told
+    assert not (tmp_path / "cache").exists()

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import runtimes
 from fusions import DEFAULT, Variant, variants
 from judged import Judgement, ndcg
 from leaves import Leaves
@@ -70,3 +71,15 @@ def test_what_is_chosen_elsewhere_does_not_look_at_what_is_held_out() -> None:
     family = {"a": [0.9, 0.1, 0.1], "b": [0.1, 0.5, 0.5]}
     assert chosen_elsewhere(family, 0) == "b"
     assert chosen_elsewhere(family, 1) == "a"
+
+
+def test_batches_of_documents_hold_each_once_and_stay_within_their_size() -> None:
+    documents = [tuple(range(length)) for length in (3, 90, 41, 7, 200, 41)]
+    found = runtimes.batches(documents, 128)
+    assert sorted(row for batch in found for row in batch.tokens) == sorted(documents)
+    assert all(len(batch.tokens) == 1 or max(map(len, batch.tokens)) * len(batch.tokens) <= 128 for batch in found)
+
+
+def test_operations_are_two_for_each_weight_and_token_and_attentions_by_length_squared() -> None:
+    weights = 6 * (4 * 384 * 384 + 2 * 384 * 1_536)
+    assert runtimes.operations([tuple(range(10))]) == 2 * 10 * weights + 6 * 2 * 2 * 384 * 100

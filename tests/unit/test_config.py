@@ -23,7 +23,7 @@ def _error(text: str) -> ConfigurationError:
         ("[server", 1, 8, "Expected"),
         ('[server]\nlisten = "127.0.0.1:7601', 2, 25, ""),
         ("[server]\nlisten = 1\n", 2, 1, "server.listen"),
-        ("[server]\n\n  prot = 1\n", 3, 3, "unknown key 'prot'; allowed here: data_directory"),
+        ("[server]\n\n  prot = 1\n", 3, 3, "unknown key 'prot'; allowed here: cache_directory"),
         ('[server]\nlisten = "0.0.0.0:1"\n', 2, 1, "loopback"),
         ('[server]\nlisten = "localhost"\n', 2, 1, "HOST:PORT"),
         ('[server]\nlisten = "127.0.0.1:70000"\n', 2, 1, "HOST:PORT"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelF
 
 from tamis.errors import ConfigurationError
 from tamis_transformers.cross_encoder.frames import Pair
+from tamis_transformers.runtimes.network import Form, Network, Rows, Runtime
 
 __all__ = ["Classifier", "Decoder", "EncoderDecoder", "Head"]
 
@@ -28,30 +29,33 @@ class Classifier:
 
     loader = AutoModelForSequenceClassification
 
-    def __init__(self, model: Any, padding: int | None) -> None:
-        """Raises `ConfigurationError` for more labels."""
-        self._model, self._padding = model, padding
+    def __init__(self, model: Any, padding: int | None, place: Callable[[Network], Runtime]) -> None:
+        """`place` gives the network its runtime. Raises `ConfigurationError` for more labels."""
         config = model.config
         self._labels = int(config.num_labels)
         if self._labels not in (1, 2):
             raise ConfigurationError(f"the model has {self._labels} labels; a reranker has one, or yes and no")
         if config.pad_token_id is None:
             config.pad_token_id = padding  # by which a decoder finds the last token, whose logits count
+        self._pads = padding is not None
         self._has_segments = (getattr(config, "type_vocab_size", 0) or 0) > 1
         # Heads look at the first token, or find the last one by the padding's id; only XLNet's takes the last place.
-        self._pads_left = config.model_type == "xlnet"
+        form = Form(
+            per_token=False,
+            padding=padding or 0,
+            reads_segments=self._has_segments,
+            pads_left=config.model_type == "xlnet",
+        )
+        self._runtime = place(Network(model, form))
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
-        if self._padding is None:
+        if not self._pads:
             return [score for pair in pairs for score in self._scores([pair])]
         return self._scores(pairs)
 
     def _scores(self, pairs: Sequence[Pair]) -> list[float]:
-        device = self._model.device
-        inputs = _inputs(pairs, self._padding or 0, device, left=self._pads_left)
-        if self._has_segments:
-            inputs["token_type_ids"] = _padded([pair.segments for pair in pairs], 0, device, left=self._pads_left)
-        logits = self._model(**inputs).logits.float()
+        segments = [pair.segments for pair in pairs] if self._has_segments else None
+        logits = self._runtime.run(Rows([pair.tokens for pair in pairs], segments))
         return _listed(logits[:, 0] if self._labels == 1 else logits[:, 1] - logits[:, 0])
 
 

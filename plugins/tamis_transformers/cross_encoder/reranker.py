@@ -16,7 +16,9 @@ from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker
 from tamis_transformers.checkpoint import located
 from tamis_transformers.cross_encoder.templates import Template
-from tamis_transformers.queued_model import QueuedModel, QueuedModelSettings
+from tamis_transformers.queued_model import QueuedModel
+from tamis_transformers.runtimes import RuntimeSettings
+from tamis_transformers.runtimes.stored import Wish, facts, wish_of
 
 if TYPE_CHECKING:
     from tamis_transformers.cross_encoder.frames import Pair
@@ -31,14 +33,14 @@ _NamedOrTable: TypeAlias = Annotated[
 ]
 
 
-class CrossEncoderSettings(QueuedModelSettings, CachedScoresSettings):
+class CrossEncoderSettings(RuntimeSettings, CachedScoresSettings):
     """`model` is a folder, or a hub id downloaded before; its `kind` is read from its config unless it is set.
 
     `template` is the prompt of a model that answers with a token: a name, a table, or chosen by the model's name;
     `instruction` takes the place of its own. `max_tokens` is of query and passage together. A passage longer than
     that is read in overlapping windows and scored by the best one, or `cut`; of no passage more than
     `most_passage_tokens` are read. Scores are logits, or probabilities: sigmoid(logit / `temperature`).
-    `remote_code` lets the checkpoint's own Python run. `batch_token_count` is a batch's padded size. `cached_scores`
+    `remote_code` lets the checkpoint's own Python run. Other runtimes than torch are for classifiers. `cached_scores`
     are kept for the same query over the same passage.
     """
 
@@ -115,16 +117,26 @@ class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseRe
         it = self._settings
         plan = Plan(
             model=it.model,
+            wish=self._wish,
             kind=None if it.kind == "auto" else it.kind,
             template=it.template,
             instruction=it.instruction,
             device=it.device,
-            dtype=it.dtype,
             max_tokens=it.max_tokens,
             most_passage_tokens=it.most_passage_tokens,
             overlap_tokens=it.overlap_tokens,
             windows=it.long_passages == "best",
             remote_code=it.remote_code,
         )
-        scorer = PairScorer(self._path, plan)
+        scorer = PairScorer(plan)
         return scorer, scorer.score
+
+    def batch_cost(self, model: PairScorer) -> int:
+        return model.batch_token_count
+
+    def facts(self) -> list[str]:
+        return facts(self._wish, self._settings.device)
+
+    @property
+    def _wish(self) -> Wish:
+        return wish_of(self._settings, self._path, self.cache_directory)

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from tamis.cli.options import Changes, ConfigFile, Json, Preset, configured
+from tamis.cli.options import CacheDirectory, Changes, ConfigFile, Json, Preset, configured, with_cache
 from tamis.cli.output import ExitCode, console, failures, print_json
 from tamis.config import Config
-from tamis.diagnosis import Finding, Severity, diagnose
+from tamis.diagnosis import Finding, Severity, diagnose, facts
 from tamis.environment import examine
 from tamis.errors import ConfigurationError
 from tamis.pipeline import Pipelines
@@ -25,6 +25,7 @@ def doctor(
     config: ConfigFile = None,
     preset: Preset = None,
     changes: Changes = None,
+    cache_directory: CacheDirectory = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a warning, too.")] = False,
     json: Json = False,
 ) -> None:
@@ -33,7 +34,7 @@ def doctor(
     Loads no model. Exits with 1 when there is a problem, with 3 when the configuration cannot be served at all.
     """
     with failures():
-        loaded = configured(config, preset, changes)
+        loaded = with_cache(configured(config, preset, changes), cache_directory)
     found, can_start = _found(loaded)
     if json:
         print_json([_as_json(each) for each in found])
@@ -52,7 +53,9 @@ def _found(config: Config) -> tuple[list[Finding], bool]:
     """Everything, gravest first, and whether the configuration can be served."""
     found = examine(config)
     try:
-        found += diagnose(config, Pipelines(config, build(config)).list())
+        components = build(config)
+        found += diagnose(config, Pipelines(config, components).list())
+        found += facts(config, components)
         can_start = True
     except ConfigurationError as error:
         found.append(Finding("cannot-start", Severity.PROBLEM, str(error), "`tamis serve` ends with the same words"))

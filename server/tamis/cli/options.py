@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import platformdirs
 import typer
 
 from tamis.config import PRESETS, Config, load, load_preset
@@ -14,6 +15,7 @@ from tamis.errors import ConfigurationError
 
 __all__ = [
     "Address",
+    "CacheDirectory",
     "Changes",
     "Collection",
     "ConfigFile",
@@ -27,6 +29,7 @@ __all__ = [
     "Tenant",
     "Timeout",
     "configured",
+    "with_cache",
 ]
 
 ConfigFile = Annotated[
@@ -34,6 +37,13 @@ ConfigFile = Annotated[
     typer.Option("--config", "-c", help="Configuration file; ./tamis.toml if there is one, else the built-in default."),
 ]
 Preset = Annotated[str | None, typer.Option(help=f"A built-in configuration instead of a file: {', '.join(PRESETS)}.")]
+CacheDirectory = Annotated[
+    str | None,
+    typer.Option(
+        envvar="TAMIS_CACHE_DIRECTORY",
+        help="Where what can be made again is kept, such as measured speeds; overrides the file. Empty: nowhere.",
+    ),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="A setting in place of the file's or preset's: cross.model=models/my-reranker."),
@@ -86,6 +96,14 @@ def configured(config: Path | None, preset: str | None, changes: Sequence[str] |
             raise ConfigurationError(f"--set {change!r}: write NAME.SETTING=VALUE, such as cross.model=models/mine")
         loaded = loaded.with_setting(name, setting, _value(value.strip()))
     return loaded
+
+
+def with_cache(config: Config, directory: str | None) -> Config:
+    """With the cache directory that is asked for, or the file's, or the user's own."""
+    if directory is None and config.server.cache_directory is not None:
+        return config
+    wanted = platformdirs.user_cache_dir("tamis") if directory is None else directory
+    return config.with_server(cache_directory=wanted or None)
 
 
 def _value(text: str) -> object:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
-from tamis.cli.options import Changes, ConfigFile, Preset, configured
+from tamis.cli.options import CacheDirectory, Changes, ConfigFile, Preset, configured, with_cache
 from tamis.cli.output import failures
 from tamis.config import Config
 from tamis.event_loops import maker
@@ -39,6 +39,7 @@ def serve(
         str | None, typer.Option(help="HOST:PORT, loopback only; overrides the file. Port 0 takes any.")
     ] = None,
     data_directory: Annotated[Path | None, typer.Option(help="Where everything is kept; overrides the file.")] = None,
+    cache_directory: CacheDirectory = None,
     log_format: Annotated[LogFormat, typer.Option(help="Log lines on standard error.")] = LogFormat.AUTO,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; calls under way then get five seconds.
@@ -47,7 +48,7 @@ def serve(
     """
     configure_logs(log_format)
     with failures():
-        loaded = configured(config, preset, changes)
+        loaded = with_cache(configured(config, preset, changes), cache_directory)
         given = {"listen": listen, "data_directory": data_directory}
         final = loaded.with_server(**{key: value for key, value in given.items() if value is not None})
         with asyncio.Runner(loop_factory=maker(final.server.event_loop)) as runner:

@@ -171,12 +171,15 @@ class _Builder:
             elif isinstance(value, str):
                 values[key] = self._reference(name, key, value, reference.role)
         try:
-            return kind(kind.Settings.model_validate(values))
+            component = kind(kind.Settings.model_validate(values))
         except ValidationError as error:
             message, keys = allowed(error, kind.Settings)
             raise self._error(name, message, *keys) from None
         except ConfigurationError as error:
             raise self._error(name, error.message) from error
+        cache = self._config.server.cache_directory
+        component.cache_directory = None if cache is None else cache / table.plugin
+        return component
 
     def _reference(self, name: str, key: str, target: object, role: type) -> Component:
         if not isinstance(target, str) or target not in self._tables:
