@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tamis.events import StageReport
+from tamis.events import StageOutcome, StageReport, StageRole
 
 __all__ = ["IndexReading", "Metrics", "Reading"]
 
@@ -57,6 +57,14 @@ class Metrics:
             "tamis_stage_runs", "Stages by how they ended.", ["stage", "outcome"], registry=self.registry
         )
         self._stage_seconds = self._histogram("tamis_stage_seconds", "How long stages took.", "stage")
+        self._planned_seconds = Counter(
+            "tamis_stage_planned_seconds", "What stages whose cost is known were expected to take.", ["stage"],
+            registry=self.registry,
+        )
+        self._left_out = Counter(
+            "tamis_stage_left_out", "Candidates that rerankers did not get for want of time.", ["stage"],
+            registry=self.registry,
+        )
         self._commit_seconds = self._histogram("tamis_journal_commit_seconds", "How long commits of the journal took.")
         self._written = Counter("tamis_journal_writes", "Writes committed to the journal.", registry=self.registry)
 
@@ -69,6 +77,11 @@ class Metrics:
         """A stage of a search that has ended."""
         self._stages.labels(report.stage, report.outcome.value).inc()
         self._stage_seconds.labels(report.stage).observe(report.elapsed)
+        if report.planned is not None:
+            self._planned_seconds.labels(report.stage).inc(report.planned)
+        if report.role is StageRole.RERANKER:
+            ranked = 0 if report.outcome is StageOutcome.SKIPPED else report.planned_count
+            self._left_out.labels(report.stage).inc(report.total_count - ranked)
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""

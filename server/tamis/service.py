@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -16,10 +17,11 @@ from tamis.catalog_watch import CatalogWatch
 from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
+from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound, Unavailable
 from tamis.events import Event
 from tamis.expression import Expression
 from tamis.filters import Filter
+from tamis.gains import GainCurve
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
 from tamis.journal import Collection, DeadLetter, Delete, Journal, Patch, PostgresAddress, Tenures, Written, naming
@@ -27,7 +29,8 @@ from tamis.languages import known_language
 from tamis.metrics import IndexReading, Metrics, Reading
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
-from tamis.pipeline import Pipelines
+from tamis.pipeline import Pipeline, Pipelines
+from tamis.planner import Planner
 from tamis.plugins import Inspected, build, inspect
 from tamis.progress import Progress
 from tamis.recipes import Recipes
@@ -53,6 +56,8 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self.metrics = Metrics()
+        self.planner = _planner(config)
+        """What divides deadlines, and what it has learnt."""
         self._loop = StageLoop()
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
@@ -79,7 +84,7 @@ class Tamis:
         self._progress = Progress(self._journal, self._indexes, self._loop)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
         self._orchestrator = Orchestrator(
-            self._loop, self._journal.passages, prices=self.config.prices, observe=self.metrics.stage
+            self._loop, self._journal.passages, self.planner, self.config.prices, self.metrics.stage
         )
         self._journal.committed = self.metrics.commit
         self._loop.start()
@@ -271,9 +276,9 @@ class Tamis:
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        async with self._generations.bound(search) as bound:
-            request = await self._request(bound, bound.pipeline.expression, deadline, request_id)
-            async with aclosing(self._orchestrator.search(bound.pipeline, request)) as events:
+        part = lambda pipeline: pipeline.expression  # noqa: E731
+        async with self._begun(search, part, deadline, request_id) as (pipeline, request):
+            async with aclosing(self._orchestrator.search(pipeline, request)) as events:
                 async for event in events:
                     yield event
 
@@ -281,9 +286,9 @@ class Tamis:
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        async with self._generations.bound(search) as bound:
-            request = await self._request(bound, bound.pipeline.retrieval, deadline, request_id)
-            async with aclosing(self._orchestrator.retrieve(bound.pipeline, request)) as events:
+        part = lambda pipeline: pipeline.retrieval  # noqa: E731
+        async with self._begun(search, part, deadline, request_id) as (pipeline, request):
+            async with aclosing(self._orchestrator.retrieve(pipeline, request)) as events:
                 async for event in events:
                     yield event
 
@@ -298,6 +303,21 @@ class Tamis:
     ) -> AsyncGenerator[Event, None]:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
+
+    @asynccontextmanager
+    async def _begun(
+        self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
+    ) -> AsyncGenerator[tuple[Pipeline, Request], None]:
+        """A search bound to a generation; what is looked up for it may wait behind other work, but not for longer than
+        the caller does."""
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(None if math.isinf(deadline.at) else deadline.remaining):
+                    bound = await stack.enter_async_context(self._generations.bound(search))
+                    request = await self._request(bound, part(bound.pipeline), deadline, request_id)
+            except TimeoutError:
+                raise Unavailable("the collection could not be looked up in time") from None
+            yield bound.pipeline, request
 
     async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
         progress = await self._progress.reached(search, part, deadline)
@@ -338,6 +358,11 @@ class Tamis:
 
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
+
+
+def _planner(config: Config) -> Planner:
+    gains = {stage: GainCurve.through(points) for stage, points in config.planner.gains.items()}
+    return Planner(gains, learns=config.planner.learns)
 
 
 async def _journal(config: Config) -> Journal:

@@ -107,6 +107,8 @@ def from_report(report: StageReport) -> passage_pb2.StageReport:
         budget_duration=from_seconds(report.budget) if math.isfinite(report.budget) else None,
         usage=from_usage(report.usage, report.cost),
         notes=report.notes,
+        planned_count=report.planned_count,
+        planned_duration=None if report.planned is None else from_seconds(report.planned),
     )
 
 
