@@ -97,13 +97,14 @@ class Cascade:
 
     def _plan(self, run: StageRun, prior: Ranking) -> bool:
         """Settles how many candidates a reranker gets; False when it is not worth beginning."""
-        work = work_of(self.request.query, prior)
-        depth = self.planner.depth(run.name, work, run.until)
-        if depth == 0 < len(prior) and run.name in self.pipeline.required:
-            depth = 0 if run.until.remaining < LEAST_SECONDS else len(prior)
-        run.planned_count, run.work = depth, sum(work[:depth])
+        if run.until.remaining < LEAST_SECONDS:
+            return False
+        work = work_of(self.request.query, prior[: run.component.capabilities.max_candidates])
+        depth = len(work) if run.name in self.pipeline.required else self.planner.depth(run.name, work, run.until)
+        run.planned_count = depth if depth < len(work) else len(prior)
+        run.work = sum(work[:depth])
         run.planned = self.planner.promised(run.name, run.work)
-        return depth > 0 or (not prior and run.until.remaining >= LEAST_SECONDS)
+        return depth > 0 or not prior
 
     async def _chain(
         self, operands: Sequence[Expression], prior: Ranking | None, until: Deadline, improved: Improved

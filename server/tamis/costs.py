@@ -128,6 +128,8 @@ class Costs:
             model.learn(report.work, report.first_elapsed)
         elif report.outcome is StageOutcome.RAN or (report.role is StageRole.RERANKER and done == 1.0):
             model.learn(report.work, report.elapsed, report.work / given)
+        elif report.reason is StageReason.INCOMPLETE and done:
+            model.learn(report.work, report.elapsed, report.work / report.done_count)
         elif report.reason is StageReason.DEADLINE and report.role is StageRole.RERANKER and done:
             model.learn(report.work * done, report.elapsed, report.work / given)
         elif report.reason is StageReason.DEADLINE:

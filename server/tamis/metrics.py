@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tamis.events import StageOutcome, StageReport, StageRole
+from tamis.events import StageReport, StageRole
 
 __all__ = ["IndexReading", "Metrics", "Reading"]
 
@@ -80,8 +80,7 @@ class Metrics:
         if report.planned is not None:
             self._planned_seconds.labels(report.stage).inc(report.planned)
         if report.role is StageRole.RERANKER:
-            ranked = 0 if report.outcome is StageOutcome.SKIPPED else report.planned_count
-            self._left_out.labels(report.stage).inc(report.total_count - ranked)
+            self._left_out.labels(report.stage).inc(report.total_count - report.planned_count)
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""

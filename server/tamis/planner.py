@@ -31,6 +31,7 @@ _CHARACTERS = 4  # of a token, about
 _DEVIATIONS = 1.0  # a reranker that is cut keeps what it has, so its promise need not hold as often
 _DEPTHS = (2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 1_000)
 _MOST_PLANS = 512
+_MOST_CHOICES = 8
 _ASSUMED = GainCurve()
 
 
@@ -153,7 +154,7 @@ class Planner:
         while math.prod(map(len, choices)) > _MOST_PLANS:
             choices = [(*each[:-1:2], each[-1]) if len(each) > 2 else each for each in choices]
             if all(len(each) <= 2 for each in choices):
-                choices = [each[-1:] if place % 2 else each for place, each in enumerate(choices)]
+                choices = [each if place < _MOST_CHOICES else each[:1] for place, each in enumerate(choices)]
         best, most = tuple(each[0][0] for each in choices), -1.0
         for plan in product(*choices):
             gain = sum(bring for _, bring in plan)

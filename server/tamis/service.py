@@ -277,20 +277,24 @@ class Tamis:
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
         part = lambda pipeline: pipeline.expression  # noqa: E731
-        async with self._begun(search, part, deadline, request_id) as (pipeline, request):
-            async with aclosing(self._orchestrator.search(pipeline, request)) as events:
-                async for event in events:
-                    yield event
+        async with (
+            self._begun(search, part, deadline, request_id) as (pipeline, request),
+            aclosing(self._orchestrator.search(pipeline, request)) as events,
+        ):
+            async for event in events:
+                yield event
 
     async def retrieve(
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
         part = lambda pipeline: pipeline.retrieval  # noqa: E731
-        async with self._begun(search, part, deadline, request_id) as (pipeline, request):
-            async with aclosing(self._orchestrator.retrieve(pipeline, request)) as events:
-                async for event in events:
-                    yield event
+        async with (
+            self._begun(search, part, deadline, request_id) as (pipeline, request),
+            aclosing(self._orchestrator.retrieve(pipeline, request)) as events,
+        ):
+            async for event in events:
+                yield event
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""

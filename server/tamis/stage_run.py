@@ -119,7 +119,7 @@ class StageRun:
             max(0.0, self.until.at - self.started),
             self.call.usage,
             tuple(self.call.notes),
-            planned_count=self.planned_count or self.total_count,
+            planned_count=0 if self.outcome is StageOutcome.SKIPPED else self.planned_count or self.total_count,
             planned=self.planned,
             work=self.work,
             first_elapsed=self.first_elapsed,

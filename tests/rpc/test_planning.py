@@ -79,7 +79,7 @@ async def test_a_stage_that_becomes_slow_gets_fewer_candidates_afterwards(tmp_pa
         _teach(planner, 0.001)
         before = await _rank(client)
         for _ in range(60):
-            planner.observe(ran("rank", StageRole.RERANKER, 100.0, count=10, work=50.0))
+            planner.observe(ran("rank", StageRole.RERANKER, 40.0, count=10, work=50.0))
         after = await _rank(client)
     assert (before.outcome, before.planned_count) == (pb.STAGE_OUTCOME_RAN, 20)
     assert after.planned_count < after.total_count == 20

@@ -119,7 +119,7 @@ def test_no_plan_gives_away_more_than_there_is(seconds: float) -> None:
 def test_what_brings_more_gets_the_time() -> None:
     steep, flat = GainCurve.through([(50, 0.1)]), GainCurve.through([(50, 0.001)])
     few = {
-        name: _given(_measured({"late": late, "cross": cross}), "late % 50 >> cross % 50", 0.7, given=50)
+        name: _given(_measured({"late": late, "cross": cross}), "late % 50 >> cross % 50", 0.3, given=50)
         for name, late, cross in (("late first", steep, flat), ("cross first", flat, steep))
     }
     assert few["late first"] > few["cross first"]

@@ -14,6 +14,7 @@ __all__ = ["Margin", "deadline_of"]
 _WAY_SHARE = 0.2  # of a short deadline, kept back for the network
 _MOST_SHARE = 0.5  # kept back in all
 _MOST_SECONDS = 0.5
+_CLIP, _STEP = 2.0, 0.01  # a call counts as no later than that: one that hung says nothing of the next
 _RISE, _FALL = 0.5, 0.02  # of the distance: about one call in thirty is later than what is kept back
 
 
@@ -58,5 +59,6 @@ class Margin:
         """Learns from a call that has ended just now. One that did not use all of its budget tells nothing."""
         late = time.monotonic() - deadline.at
         if late >= 0:
+            late = min(late, _CLIP * self.lateness + _STEP)
             share = _RISE if late > self.lateness else _FALL
             self.lateness = min(_MOST_SECONDS, self.lateness + share * (late - self.lateness))
