@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
+import pytest
 from planning import ran, taught
-from real_server import Client, fakes
+from real_server import CallFailed, Client, fakes
 
 from tamis.config import parse
 from tamis.events import StageRole
@@ -94,6 +96,23 @@ async def test_a_reranker_without_a_chance_is_skipped_and_the_answer_is_kept(tmp
     reports = {each.stage: each for each in completed.stage_reports}
     assert (reports["rank"].outcome, reports["rank"].reason) == (pb.STAGE_OUTCOME_SKIPPED, pb.STAGE_REASON_DEADLINE)
     assert completed.finish_reason == pb.FINISH_REASON_ANSWERED
+
+
+async def test_a_search_that_waits_behind_other_reads_ends_before_its_deadline(tmp_path: Path) -> None:
+    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
+    async with (
+        running(parse(f"{server}{fakes(PIPELINE)}")) as started,
+        grpc.aio.insecure_channel(started.address) as channel,
+    ):
+        client, gate = Client(channel, started.address), threading.Event()
+        await client.fill()
+        started.tamis._journal._reads.submit(gate.wait)
+        try:
+            with pytest.raises(CallFailed) as caught:
+                await client.search("sauce", timeout=1.0)
+        finally:
+            gate.set()
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
 
 
 async def test_planning_can_be_switched_off(tmp_path: Path) -> None:
