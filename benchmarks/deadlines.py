@@ -5,8 +5,8 @@
 
 A real server with real weights is asked over a socket, once with `[planner] learns = false` and once without; both are
 warmed up by the same searches, with questions that do not count. Token vectors are not cached, so that reranking costs
-what it costs at first sight. A search keeps its deadline when its response has arrived before it; one that has no response
-ranks nothing, and counts as 0.
+what it costs at first sight. A search keeps its deadline when its response has arrived before it; one that has no
+response ranks nothing, and counts as 0.
 """
 
 from __future__ import annotations
@@ -207,9 +207,7 @@ def _result(query: Judged, hits: Sequence[Any], completed: Any, code: str, secon
 
 def _as_hit(hit: Any) -> Any:
     span = hit.passage.document_span
-    passage = SimpleNamespace(
-        document_id=hit.passage.document_id, span=SimpleNamespace(start=span.start, end=span.end)
-    )
+    passage = SimpleNamespace(document_id=hit.passage.document_id, span=SimpleNamespace(start=span.start, end=span.end))
     return SimpleNamespace(passage=passage)
 
 
@@ -230,7 +228,9 @@ def _summary(deadline: float, results: Sequence[dict[str, Any]]) -> dict[str, An
 
 def _say(mode: str, found: Sequence[dict[str, Any]]) -> None:
     for each in found:
-        print(mode, json.dumps({key: round(x, 4) if isinstance(x, float) else x for key, x in each.items()}), flush=True)
+        print(
+            mode, json.dumps({key: round(x, 4) if isinstance(x, float) else x for key, x in each.items()}), flush=True
+        )
 
 
 def _show(record: dict[str, Any]) -> None:
@@ -239,7 +239,8 @@ def _show(record: dict[str, Any]) -> None:
     print("|---|" + "---|" * len(MODES))
     for rows in zip(*record["modes"].values(), strict=True):
         cells = [
-            f"{row['ndcg_at_10']:.3f}, {row['in_time']:.3f}, {row['mean_depth']:.0f}, {row['answered']:.2f}" for row in rows
+            f"{row['ndcg_at_10']:.3f}, {row['in_time']:.3f}, {row['mean_depth']:.0f}, {row['answered']:.2f}"
+            for row in rows
         ]
         print(f"| {rows[0]['deadline_seconds'] * 1_000:.0f} | " + " | ".join(cells) + " |")
 

@@ -2,8 +2,8 @@
 
     python benchmarks/gains.py COLLECTION [COLLECTION ...] [--config tamis.toml] [--pipeline default] [--queries 100]
 
-For each reranker and each depth every question goes through the pipeline up to it, cut at that depth, and then through it;
-the depth's gain is the mean nDCG@10 over all questions less that of the order before. Without `--config` the built-in
+For each reranker and each depth every question goes through the pipeline up to it, cut at that depth, and then through
+it; the depth's gain is the mean nDCG@10 over all questions less that of the order before. Without `--config` the built-in
 configuration is measured. Prints the table to paste.
 """
 

@@ -112,9 +112,7 @@ class PlannerConfig(_Section):
 
     @field_validator("gains")
     @classmethod
-    def _are_curves(
-        cls, value: dict[str, tuple[tuple[int, float], ...]]
-    ) -> dict[str, tuple[tuple[int, float], ...]]:
+    def _are_curves(cls, value: dict[str, tuple[tuple[int, float], ...]]) -> dict[str, tuple[tuple[int, float], ...]]:
         for points in value.values():
             GainCurve.through(points)
         return value

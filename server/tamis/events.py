@@ -88,9 +88,9 @@ class HitsRevised:
 class StageReport:
     """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline.
 
-    `cost` is what its usage costs, None where it has no price. `planned_count` is how many of `total_count` it was meant
-    to deal with and `planned` within how many seconds, None while that cannot be told. `work` is what these were, in
-    the planner's unit; `first_elapsed` when the first piece of an answer came, in seconds from the start.
+    `cost` is what its usage costs, None where it has no price. `planned_count` is how many of `total_count` it was
+    meant to deal with and `planned` within how many seconds, None while that cannot be told. `work` is what these were,
+    in the planner's unit; `first_elapsed` when the first piece of an answer came, in seconds from the start.
     """
 
     stage: str

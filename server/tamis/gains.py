@@ -16,9 +16,9 @@ _HALF = 10  # candidates
 class GainCurve:
     """A gain in nDCG@10 by depth, straight between the measured `points` and flat beyond them.
 
-    Without points it is assumed to diminish: half of all that there is to gain comes from the first ten candidates, half
-    of the rest from the next ten, and so on. A depth at which less was gained than at a smaller one counts as that one:
-    noise, or a stage that has nothing more to give.
+    Without points it is assumed to diminish: half of all that there is to gain comes from the first ten candidates,
+    half of the rest from the next ten, and so on. A depth at which less was gained than at a smaller one counts as that
+    one: noise, or a stage that has nothing more to give.
     """
 
     points: tuple[tuple[int, float], ...] = ()

@@ -58,11 +58,15 @@ class Metrics:
         )
         self._stage_seconds = self._histogram("tamis_stage_seconds", "How long stages took.", "stage")
         self._planned_seconds = Counter(
-            "tamis_stage_planned_seconds", "What stages whose cost is known were expected to take.", ["stage"],
+            "tamis_stage_planned_seconds",
+            "What stages whose cost is known were expected to take.",
+            ["stage"],
             registry=self.registry,
         )
         self._left_out = Counter(
-            "tamis_stage_left_out", "Candidates that rerankers did not get for want of time.", ["stage"],
+            "tamis_stage_left_out",
+            "Candidates that rerankers did not get for want of time.",
+            ["stage"],
             registry=self.registry,
         )
         self._commit_seconds = self._histogram("tamis_journal_commit_seconds", "How long commits of the journal took.")

@@ -103,7 +103,12 @@ class Planner:
         return deadline.earlier(sum(part.reserved(seconds, total) for part in parts[1:]))
 
     def until_answering(
-        self, ranking: Expression, answering: Sequence[str], roles: Mapping[str, StageRole], given: int, deadline: Deadline
+        self,
+        ranking: Expression,
+        answering: Sequence[str],
+        roles: Mapping[str, StageRole],
+        given: int,
+        deadline: Deadline,
     ) -> Deadline:
         """By when ranking must be done for context and first token to be in time.
 
@@ -119,7 +124,9 @@ class Planner:
         known = all(self._costs.of(name) for name in answering)
         return deadline if known and kept + least > seconds else deadline.earlier(min(kept, seconds))
 
-    def until_context(self, builder: str, generator: str, roles: Mapping[str, StageRole], deadline: Deadline) -> Deadline:
+    def until_context(
+        self, builder: str, generator: str, roles: Mapping[str, StageRole], deadline: Deadline
+    ) -> Deadline:
         """By when a context builder must be done for the first token to be in time."""
         if math.isinf(deadline.at):
             return deadline
@@ -132,8 +139,10 @@ class Planner:
         return deadline.remaining >= max(LEAST_SECONDS, model.expected(0.0) if model else 0.0)
 
     def depth(self, stage: str, work: Sequence[float], deadline: Deadline) -> int:
-        """How many of the candidates, best first, a reranker gets; all of them while its cost is not known, 0 when it is
-        not worth beginning."""
+        """How many of the candidates, best first, a reranker gets.
+
+        All of them while its cost is not known; 0 when it is not worth beginning.
+        """
         if deadline.remaining < LEAST_SECONDS:
             return 0
         model = self._costs.of(stage)

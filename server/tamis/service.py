@@ -39,7 +39,7 @@ from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
 from tamis.verification import Aftercare, Comparison, Verification
 
-__all__ = ["Tamis"]
+__all__ = ["Tamis", "in_time"]
 
 T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
@@ -312,15 +312,11 @@ class Tamis:
     async def _begun(
         self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
     ) -> AsyncGenerator[tuple[Pipeline, Request], None]:
-        """A search bound to a generation; what is looked up for it may wait behind other work, but not for longer than
-        the caller does."""
+        """A search bound to a generation, with what has to be looked up for it."""
         async with AsyncExitStack() as stack:
-            try:
-                async with asyncio.timeout(None if math.isinf(deadline.at) else deadline.remaining):
-                    bound = await stack.enter_async_context(self._generations.bound(search))
-                    request = await self._request(bound, part(bound.pipeline), deadline, request_id)
-            except TimeoutError:
-                raise Unavailable("the collection could not be looked up in time") from None
+            async with in_time(deadline):
+                bound = await stack.enter_async_context(self._generations.bound(search))
+                request = await self._request(bound, part(bound.pipeline), deadline, request_id)
             yield bound.pipeline, request
 
     async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
@@ -362,6 +358,19 @@ class Tamis:
 
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
+
+
+@asynccontextmanager
+async def in_time(deadline: Deadline) -> AsyncGenerator[None, None]:
+    """For what a search looks up in the journal, which may be behind long reads for indexes.
+
+    Raises `Unavailable` when it is not done by the deadline: the caller waits no longer than that.
+    """
+    try:
+        async with asyncio.timeout(None if math.isinf(deadline.at) else deadline.remaining):
+            yield
+    except TimeoutError:
+        raise Unavailable("the collection could not be looked up in time") from None
 
 
 def _planner(config: Config) -> Planner:
