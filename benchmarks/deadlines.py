@@ -32,6 +32,7 @@ import grpc
 import judged
 from judged import Judged, Judgement
 
+from tamis.model import Document
 from tamis.v1 import index_service_pb2, index_service_pb2_grpc, passage_pb2, search_service_pb2, search_service_pb2_grpc
 
 DEADLINES = (0.02, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 5.0)
@@ -87,6 +88,7 @@ def main() -> None:
     parser.add_argument("--draw", type=Path, nargs=2, metavar=("RECORD", "PICTURE"))
     parser.add_argument("--queries", type=int, default=20)
     parser.add_argument("--documents", type=int, help="at most so many, those that are relevant first")
+    parser.add_argument("--documents", type=int, help="at most so many, those that answer a question first")
     parser.add_argument("--concurrency", type=int, default=1)
     parser.add_argument("--pipeline", default="(bm25 % 50 | dense % 50) % 50 >> (prior | late) % 50 >> answer")
     parser.add_argument("--deadlines", type=float, nargs="+", default=DEADLINES)
@@ -106,6 +108,7 @@ def main() -> None:
 
 def _measured(given: Any, data: Path) -> dict[str, Any]:
     documents, queries = judged.read(given.collection, given.queries + _WARMING)
+    documents = sorted(documents, key=lambda each: not _is_asked_for(each, queries))[: given.documents]
     warming, asked = queries[:_WARMING], queries[_WARMING:]
     modes = {}
     for mode, learns in MODES.items():
@@ -123,6 +126,12 @@ def _measured(given: Any, data: Path) -> dict[str, Any]:
         "pipeline": given.pipeline,
         "modes": modes,
     }
+
+
+def _is_asked_for(document: Document, queries: Sequence[Judged]) -> bool:
+    whole = SimpleNamespace(document_id=document.id, span=SimpleNamespace(start=0, end=len(document.text.encode())))
+    hit: Any = SimpleNamespace(passage=whole)
+    return any(each.key(hit) is not None for each in queries)
 
 
 @contextmanager
