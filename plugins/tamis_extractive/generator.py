@@ -59,7 +59,7 @@ class ExtractiveGenerator(Generator):
         yield AnswerDelta(finish_reason=FinishReason.ANSWERED if chosen else FinishReason.INSUFFICIENT_EVIDENCE)
 
     def _choose(self, query: Query, context: Sequence[Hit], call: Call) -> list[Chosen]:
-        selection = Selection(Words(self._settings.language), query.text, context)
+        selection = Selection(Words(self._settings.language), query.text, context, call.check)
         options: Any = call.options
         limit = options.get("max_sentences", self._settings.max_sentences)
         return selection.best(limit, options.get("min_coverage", self._settings.min_coverage))

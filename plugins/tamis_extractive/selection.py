@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tamis.model import Hit, Passage
@@ -40,14 +40,19 @@ class Selection:
     the sentences (Spärck Jones, 1972).
     """
 
-    def __init__(self, words: Words, question: str, context: Sequence[Hit]) -> None:
+    def __init__(
+        self, words: Words, question: str, context: Sequence[Hit], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """`check` is called before each passage, and may raise to end the work."""
         self._words = words
         self._asked = frozenset(words.stems(question)) or frozenset(question.lower().split())
-        read = [
-            (rank, place, hit.passage, sentence, frozenset(words.stems(sentence.text)))
-            for rank, hit in enumerate(context)
-            for place, sentence in enumerate(sentences(hit.passage.text))
-        ]
+        read = []
+        for rank, hit in enumerate(context):
+            check()
+            read += [
+                (rank, place, hit.passage, sentence, frozenset(words.stems(sentence.text)))
+                for place, sentence in enumerate(sentences(hit.passage.text))
+            ]
         frequency = Counter(stem for *_, stems in read for stem in stems)
         self._weights = {stem: math.log(1 + len(read) / (0.5 + frequency[stem])) for stem in self._asked}
         self._sentences = [self._weighed(*each) for each in read]

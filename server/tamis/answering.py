@@ -12,7 +12,7 @@ from tamis.evidence import Evidence
 from tamis.generator import AnswerDelta
 from tamis.model import FinishReason, Hit
 from tamis.pipeline import Pipeline
-from tamis.planner import FixedShares
+from tamis.planner import Planner
 from tamis.ranking import Ranking
 from tamis.stage_run import StageRun, StageYieldedNothing
 
@@ -28,7 +28,7 @@ class Answering:
 
     cascade: Cascade
     pipeline: Pipeline
-    planner: FixedShares
+    planner: Planner
     emit: Callable[[AnswerDelta], None]
     report: Callable[[StageReport], None]
 
@@ -50,7 +50,10 @@ class Answering:
         chosen: Sequence[Hit] = hits[:CONTEXT_SIZE]
         if self.pipeline.context_builder is None:
             return chosen
-        until = self.planner.until(self.planner.answering_shares, self.cascade.request.deadline)
+        until = self.cascade.request.deadline
+        if self.pipeline.generator is not None:
+            names = self.pipeline.context_builder, self.pipeline.generator
+            until = self.planner.until_context(*names, self.pipeline.roles, until)
         run = self.cascade.run_of(self.pipeline.context_builder, until)
         try:
             chosen = await run.choose(hits)
@@ -64,7 +67,8 @@ class Answering:
     async def _generate(self, run: StageRun, context: Sequence[Hit], hits: Ranking) -> FinishReason:
         if not context:
             return FinishReason.INSUFFICIENT_EVIDENCE if hits else FinishReason.NO_HITS
-        if run.until.remaining < self.planner.least_seconds:
+        run.planned = self.planner.promised(run.name, 0.0)
+        if not self.planner.fits(run.name, run.until):
             run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(context)
             return FinishReason.SKIPPED
         evidence = Evidence(context, hits)

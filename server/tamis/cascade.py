@@ -13,15 +13,12 @@ from tamis.deadline import Deadline
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.expression import Chain, Cut, Expression, Join, Leaf, Prior, to_text
 from tamis.pipeline import Pipeline
-from tamis.planner import FixedShares
+from tamis.planner import DEFAULT_DEPTH, LEAST_SECONDS, Planner, work_of
 from tamis.ranking import Ranking, fused
 from tamis.stage_loop import StageLoop
 from tamis.stage_run import Hydrate, Request, StageRun, StageYieldedNothing
 
-__all__ = ["DEFAULT_DEPTH", "Cascade"]
-
-DEFAULT_DEPTH = 100
-"""How many hits a retriever fetches when no `%` says so."""
+__all__ = ["Cascade"]
 
 Improved: TypeAlias = Callable[[str, Ranking], None]
 """Told the stage and the best order known, whenever that changes."""
@@ -39,7 +36,7 @@ class Cascade:
     request: Request
     loop: StageLoop
     hydrate: Hydrate
-    planner: FixedShares
+    planner: Planner
     report: Callable[[StageReport], None]
     found: Callable[[Ranking], None] = lambda _: None
 
@@ -87,23 +84,35 @@ class Cascade:
         self, run: StageRun, prior: Ranking | None, limit: int, improved: Callable[[Ranking], None]
     ) -> Ranking:
         if run.role is StageRole.RETRIEVER:
-            hits = await run.retrieve(DEFAULT_DEPTH if limit == sys.maxsize else limit, self.hydrate)
+            limit = DEFAULT_DEPTH if limit == sys.maxsize else limit
+            run.work, run.planned = limit, self.planner.promised(run.name, limit)
+            hits = await run.retrieve(limit, self.hydrate)
             self.found(hits)
             return hits
         prior = prior or ()
-        if run.until.remaining < self.planner.least_seconds:
+        if not self._plan(run, prior):
             run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(prior)
             raise StageYieldedNothing(run.report())
         return await run.rerank(prior, min(limit, len(prior)), improved)
+
+    def _plan(self, run: StageRun, prior: Ranking) -> bool:
+        """Settles how many candidates a reranker gets; False when it is not worth beginning."""
+        if run.until.remaining < LEAST_SECONDS:
+            return False
+        work = work_of(self.request.query, prior[: run.component.capabilities.max_candidates])
+        depth = len(work) if run.name in self.pipeline.required else self.planner.depth(run.name, work, run.until)
+        run.planned_count = depth if depth < len(work) else len(prior)
+        run.work = sum(work[:depth])
+        run.planned = self.planner.promised(run.name, run.work)
+        return depth > 0 or not prior
 
     async def _chain(
         self, operands: Sequence[Expression], prior: Ranking | None, until: Deadline, improved: Improved
     ) -> Ranking:
         """A retrieval that found nothing ends the chain; any later operand without hits of its own is passed over."""
-        shares = [self.planner.share(each, self.pipeline.roles) for each in operands]
         ranking = prior
         for place, operand in enumerate(operands):
-            sooner = self.planner.until(shares[place:], until)
+            sooner = self.planner.until(operands[place:], self.pipeline.roles, len(ranking or ()), until)
             try:
                 ranking = await self.rank(operand, ranking, sooner, improved)
             except StageYieldedNothing:

@@ -25,6 +25,7 @@ from pydantic import (
 from tamis.errors import ConfigurationError
 from tamis.event_loops import EventLoopKind
 from tamis.fusion import FusionSettings
+from tamis.gains import GainCurve
 from tamis.prices import PriceTable
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "IngestConfig",
     "JournalConfig",
     "PipelineConfig",
+    "PlannerConfig",
     "PluginConfig",
     "ServerConfig",
     "TenancyConfig",
@@ -102,6 +104,23 @@ class TenancyConfig(_Section):
         return value
 
 
+class PlannerConfig(_Section):
+    """The table `[planner]`. Without `learns`, deadlines are divided by fixed shares.
+
+    `gains` are measured curves by stage: how much nDCG@10 a reranker adds, as `[depth, gain]` pairs of rising depth.
+    """
+
+    learns: bool = True
+    gains: dict[str, tuple[tuple[int, float], ...]] = {}
+
+    @field_validator("gains")
+    @classmethod
+    def _are_curves(cls, value: dict[str, tuple[tuple[int, float], ...]]) -> dict[str, tuple[tuple[int, float], ...]]:
+        for points in value.values():
+            GainCurve.through(points)
+        return value
+
+
 class IngestConfig(_Section):
     """The table `[ingest]`. `chunker` names a configured model that divides documents into passages."""
 
@@ -168,6 +187,7 @@ class Config(_Section):
 
     server: ServerConfig = ServerConfig()
     tenancy: TenancyConfig = TenancyConfig()
+    planner: PlannerConfig = PlannerConfig()
     ingest: IngestConfig = IngestConfig()
     journal: JournalConfig = JournalConfig()
     models: dict[str, PluginConfig] = {}
@@ -185,6 +205,8 @@ class Config(_Section):
                     raise ValueError(f"{kind}.{name}: a name is a letter, then letters, digits, - and _; not `prior`")
         if both := self.models.keys() & self.stages.keys():
             raise ValueError(f"{sorted(both)[0]!r} is the name of a model and of a stage; names are shared")
+        if unknown := sorted(self.planner.gains.keys() - self.stages.keys()):
+            raise ValueError(f"planner.gains names {unknown[0]!r}, which is no stage")
         return self
 
     @property

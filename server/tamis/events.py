@@ -57,10 +57,12 @@ class StageReason(Enum):
 
 
 class BudgetBasis(Enum):
-    """What the division of the deadline rests on."""
+    """What the division of the deadline rests on; the proto's BudgetBasis says what each means."""
 
     FIXED_SHARES = "fixed_shares"
     MEASURED = "measured"
+    MEASURED_COSTS = "measured_costs"
+    PARTLY_MEASURED = "partly_measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ class HitsRevised:
 class StageReport:
     """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline.
 
-    `cost` is what its usage costs, None where it has no price.
+    `cost` is what its usage costs, None where it has no price. `planned_count` is how many of `total_count` it was
+    meant to deal with and `planned` within how many seconds, None while that cannot be told. `work` is what these were,
+    in the planner's unit; `first_elapsed` when the first piece of an answer came, in seconds from the start.
     """
 
     stage: str
@@ -100,6 +104,10 @@ class StageReport:
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
     cost: Money | None = None
+    planned_count: int = 0
+    planned: float | None = None
+    work: float = 0.0
+    first_elapsed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tamis.events import StageReport
+from tamis.events import StageReport, StageRole
 
 __all__ = ["IndexReading", "Metrics", "Reading"]
 
@@ -65,6 +65,18 @@ class Metrics:
         self._cache_hits = Counter(
             "tamis_stage_cache_hits", "Answers that caches gave to stages.", ["stage"], registry=self.registry
         )
+        self._planned_seconds = Counter(
+            "tamis_stage_planned_seconds",
+            "What stages whose cost is known were expected to take.",
+            ["stage"],
+            registry=self.registry,
+        )
+        self._left_out = Counter(
+            "tamis_stage_left_out",
+            "Candidates that rerankers did not get for want of time.",
+            ["stage"],
+            registry=self.registry,
+        )
         self._commit_seconds = self._histogram("tamis_journal_commit_seconds", "How long commits of the journal took.")
         self._written = Counter("tamis_journal_writes", "Writes committed to the journal.", registry=self.registry)
 
@@ -79,6 +91,10 @@ class Metrics:
         self._labelled(self._stage_seconds, report.stage).observe(report.elapsed)
         self._labelled(self._pairs, report.stage).inc(max(0, report.usage.pair_count))
         self._labelled(self._cache_hits, report.stage).inc(max(0, report.usage.cache_hit_count))
+        if report.planned is not None:
+            self._labelled(self._planned_seconds, report.stage).inc(report.planned)
+        if report.role is StageRole.RERANKER:
+            self._labelled(self._left_out, report.stage).inc(report.total_count - report.planned_count)
 
     def commit(self, write_count: int, seconds: float) -> None:
         """A commit of the journal, which some writes shared."""

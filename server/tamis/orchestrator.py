@@ -10,13 +10,13 @@ from tamis.answering import Answering
 from tamis.cascade import Cascade
 from tamis.context import Usage
 from tamis.errors import InvalidRequest
-from tamis.events import Completed, Event, HitsRevised, StageReport
-from tamis.expression import Chain, Expression, to_text
+from tamis.events import BudgetBasis, Completed, Event, HitsRevised, StageReport
+from tamis.expression import Chain, Expression, Leaf, to_text
 from tamis.facets import count
 from tamis.filters import Operator, operators
 from tamis.model import FinishReason, Hit, Passage, Value
 from tamis.pipeline import Pipeline
-from tamis.planner import FixedShares
+from tamis.planner import Planner
 from tamis.prices import PriceTable, total
 from tamis.ranking import Ranking, from_passages
 from tamis.spelling import Spelling
@@ -36,14 +36,14 @@ class Orchestrator:
         self,
         loop: StageLoop,
         hydrate: Hydrate,
-        planner: FixedShares | None = None,
+        planner: Planner | None = None,
         prices: PriceTable | None = None,
         observe: Callable[[StageReport], None] = lambda _: None,
     ) -> None:
         """`observe` is told of every stage that has ended."""
         self._loop, self._observe = loop, observe
         self._hydrate = hydrate
-        self._planner = planner or FixedShares()
+        self._planner = planner or Planner(learns=False)
         self._prices = prices or PriceTable()
 
     def search(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
@@ -90,7 +90,7 @@ class _Search:
         request: Request,
         loop: StageLoop,
         hydrate: Hydrate,
-        planner: FixedShares,
+        planner: Planner,
         prices: PriceTable,
         observe: Callable[[StageReport], None],
     ) -> None:
@@ -104,6 +104,7 @@ class _Search:
         self._shown: tuple[Hit, ...] | None = None
         self._revision = 0
         self._expression: Expression = pipeline.expression
+        self._basis = BudgetBasis.FIXED_SHARES
 
     async def events(self, work: Callable[[], Awaitable[None]]) -> AsyncGenerator[Event, None]:
         """What `work` tells, while it tells it; then its error, if it had one."""
@@ -128,6 +129,7 @@ class _Search:
     async def rank_and_answer(self, expression: Expression, prior: Ranking | None) -> None:
         """Runs the stages of `expression`, then the context builder and generator that stand at its end."""
         self._expression = expression
+        self._basis = self._planner.basis(expression, self._pipeline.roles)
         ranking_part, answering_part = _divided(expression, self._pipeline)
         answering_part = answering_part and self._request.is_question
         if prior is None:
@@ -145,6 +147,8 @@ class _Search:
 
     async def answer(self, hits: Ranking) -> None:
         """Runs the context builder and the generator over `hits`."""
+        names = (self._pipeline.context_builder, self._pipeline.generator)
+        self._basis = self._planner.basis(Chain(tuple(Leaf(each) for each in names if each)), self._pipeline.roles)
         await self._complete(await self._answered(hits), ())
 
     async def _answered(self, hits: Ranking) -> FinishReason:
@@ -154,8 +158,9 @@ class _Search:
     async def _rank(self, expression: Expression, prior: Ranking | None, answered: bool) -> Ranking:
         until = self._request.deadline
         if answered:
-            shares = [self._planner.share(expression, self._pipeline.roles), self._planner.generation_share]
-            until = self._planner.until(shares, until)
+            pipeline, given = self._pipeline, len(prior or ())
+            names = [each for each in (pipeline.context_builder, pipeline.generator) if each]
+            until = self._planner.until_answering(expression, names, pipeline.roles, given, until)
         try:
             return await self._cascade.rank(expression, prior, until, self._revise)
         except StageYieldedNothing as nothing:
@@ -168,6 +173,7 @@ class _Search:
         priced = report if cost is None else replace(report, cost=cost)
         self._reports.append(priced)
         self._observe(priced)
+        self._planner.observe(priced)
         self._events.put_nowait(priced)
 
     def _revise(self, stage: str, ranking: Ranking) -> None:
@@ -194,7 +200,7 @@ class _Search:
             usage,
             self._pipeline.text if self._expression is self._pipeline.expression else to_text(self._expression),
             self._revision,
-            self._planner.basis,
+            self._basis,
             self._request.presentation.next_offset(ranking),
             tuple(facets),
             await self._spelling.finish(),

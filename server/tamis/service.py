@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -16,11 +17,12 @@ from tamis.catalog_watch import CatalogWatch
 from tamis.compaction import Compacted, compact
 from tamis.config import Config
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound
+from tamis.errors import ConfigurationError, DeadlineExceeded, InvalidRequest, NotFound, Unavailable
 from tamis.event_loops import maker
 from tamis.events import Event
 from tamis.expression import Expression
 from tamis.filters import Filter
+from tamis.gains import GainCurve
 from tamis.generations import Generations, GenerationState
 from tamis.indexes import Indexes, IndexState
 from tamis.journal import Collection, DeadLetter, Delete, Journal, Patch, PostgresAddress, Tenures, Written, naming
@@ -28,7 +30,8 @@ from tamis.languages import known_language
 from tamis.metrics import IndexReading, Metrics, Reading
 from tamis.model import Document, Passage
 from tamis.orchestrator import Orchestrator
-from tamis.pipeline import Pipelines
+from tamis.pipeline import Pipeline, Pipelines
+from tamis.planner import Planner
 from tamis.plugins import Inspected, build, inspect
 from tamis.progress import Progress
 from tamis.recipes import Recipes
@@ -37,7 +40,7 @@ from tamis.stage_loop import StageLoop
 from tamis.stage_run import Request
 from tamis.verification import Aftercare, Comparison, Verification
 
-__all__ = ["Tamis"]
+__all__ = ["Tamis", "in_time"]
 
 T = TypeVar("T")
 _LOG = structlog.get_logger(__name__)
@@ -54,6 +57,8 @@ class Tamis:
         self.pipelines = Pipelines(config, self.components)
         self.start_time = datetime.now(UTC)
         self.metrics = Metrics()
+        self.planner = _planner(config)
+        """What divides deadlines, and what it has learnt."""
         self._loop = StageLoop(maker(config.server.event_loop))
         self._recipes = Recipes(config, self.components)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="tamis-work")
@@ -80,7 +85,7 @@ class Tamis:
         self._progress = Progress(self._journal, self._indexes, self._loop)
         self._generations = Generations(self._journal, self._indexes, self._recipes, self._loop, self._changing)
         self._orchestrator = Orchestrator(
-            self._loop, self._journal.passages, prices=self.config.prices, observe=self.metrics.stage
+            self._loop, self._journal.passages, self.planner, self.config.prices, self.metrics.stage
         )
         self._journal.committed = self.metrics.commit
         self._loop.start()
@@ -272,21 +277,25 @@ class Tamis:
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        async with self._generations.bound(search) as bound:
-            request = await self._request(bound, bound.pipeline.expression, deadline, request_id)
-            async with aclosing(self._orchestrator.search(bound.pipeline, request)) as events:
-                async for event in events:
-                    yield event
+        part = lambda pipeline: pipeline.expression  # noqa: E731
+        async with (
+            self._begun(search, part, deadline, request_id) as (pipeline, request),
+            aclosing(self._orchestrator.search(pipeline, request)) as events,
+        ):
+            async for event in events:
+                yield event
 
     async def retrieve(
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        async with self._generations.bound(search) as bound:
-            request = await self._request(bound, bound.pipeline.retrieval, deadline, request_id)
-            async with aclosing(self._orchestrator.retrieve(bound.pipeline, request)) as events:
-                async for event in events:
-                    yield event
+        part = lambda pipeline: pipeline.retrieval  # noqa: E731
+        async with (
+            self._begun(search, part, deadline, request_id) as (pipeline, request),
+            aclosing(self._orchestrator.retrieve(pipeline, request)) as events,
+        ):
+            async for event in events:
+                yield event
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
@@ -299,6 +308,17 @@ class Tamis:
     ) -> AsyncGenerator[Event, None]:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
+
+    @asynccontextmanager
+    async def _begun(
+        self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
+    ) -> AsyncGenerator[tuple[Pipeline, Request], None]:
+        """A search bound to a generation, with what has to be looked up for it."""
+        async with AsyncExitStack() as stack:
+            async with in_time(deadline):
+                bound = await stack.enter_async_context(self._generations.bound(search))
+                request = await self._request(bound, part(bound.pipeline), deadline, request_id)
+            yield bound.pipeline, request
 
     async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
         progress = await self._progress.reached(search, part, deadline)
@@ -339,6 +359,24 @@ class Tamis:
 
     async def _at_work(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
+
+
+@asynccontextmanager
+async def in_time(deadline: Deadline) -> AsyncGenerator[None, None]:
+    """For what a search looks up in the journal, which may be behind long reads for indexes.
+
+    Raises `Unavailable` when it is not done by the deadline: the caller waits no longer than that.
+    """
+    try:
+        async with asyncio.timeout(None if math.isinf(deadline.at) else deadline.remaining):
+            yield
+    except TimeoutError:
+        raise Unavailable("the collection could not be looked up in time") from None
+
+
+def _planner(config: Config) -> Planner:
+    gains = {stage: GainCurve.through(points) for stage, points in config.planner.gains.items()}
+    return Planner(gains, learns=config.planner.learns)
 
 
 async def _journal(config: Config) -> Journal:

@@ -105,6 +105,10 @@ class StageRun:
     done_count: int = 0
     total_count: int = 0
     refusal: Overloaded | None = None
+    planned_count: int = 0
+    planned: float | None = None
+    work: float = 0.0
+    first_elapsed: float | None = None
 
     def __post_init__(self) -> None:
         request = self.request
@@ -124,6 +128,10 @@ class StageRun:
             max(0.0, self.until.at - self.started),
             self.call.usage,
             tuple(self.call.notes),
+            planned_count=0 if self.outcome is StageOutcome.SKIPPED else self.planned_count or self.total_count,
+            planned=self.planned,
+            work=self.work,
+            first_elapsed=self.first_elapsed,
         )
 
     async def retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:
@@ -138,7 +146,8 @@ class StageRun:
         return ranking
 
     async def rerank(self, prior: Ranking, top_n: int, improved: Callable[[Ranking], None]) -> Ranking:
-        """`prior` in a better order, complete. Calls `improved` with better orders on the way.
+        """`prior` in a better order, complete. Calls `improved` with better orders on the way. Of `prior` the first
+        `planned_count` are ranked, if that is not 0.
 
         Not before the stage has ranked all that the caller sees: what it happened to rank first would only push aside
         what it did not.
@@ -146,7 +155,7 @@ class StageRun:
         Raises `StageYieldedNothing` when not one passage was ranked.
         """
         self.total_count = len(prior)
-        cap = self.component.capabilities.max_candidates or len(prior)
+        cap = min(self.component.capabilities.max_candidates or len(prior), self.planned_count or len(prior))
         head, tail = prior[:cap], prior[cap:]
         best: Reranking | None = None
         seen = {hit.passage.id for hit in self.request.presentation.page(head)}
@@ -163,7 +172,8 @@ class StageRun:
 
     def _judge(self, best: Reranking | None, count: int) -> None:
         """Settles the outcome of a reranking. Raises `StageYieldedNothing` when nothing of it can be used."""
-        late = StageReason.DEADLINE if self.until.passed else None
+        is_short = self.until.passed or 0 < self.planned_count < self.total_count
+        late = StageReason.DEADLINE if is_short else None
         if best is not None and not _is_valid(best, count):
             self._fail(StageOutcome.FELL_BACK, StageReason.INVALID_OUTPUT)
             raise StageYieldedNothing(self.report(), self.refusal)
@@ -214,6 +224,8 @@ class StageRun:
                     delta = await anext(deltas, None)
                 if delta is None:
                     return
+                if self.first_elapsed is None:
+                    self.first_elapsed = time.monotonic() - self.started
                 yield delta
 
     async def _retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:

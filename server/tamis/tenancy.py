@@ -27,7 +27,7 @@ from tamis.journal import TENANT, Collection, DeadLetter, Patch, Written
 from tamis.model import Citation, Document, Hit, Passage, Value
 from tamis.pipeline import Pipelines
 from tamis.search import Search
-from tamis.service import Tamis
+from tamis.service import Tamis, in_time
 from tamis.verification import Comparison
 
 __all__ = ["Scope", "View"]
@@ -326,7 +326,8 @@ class View:
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        scope = await self._scope(search.query.collection)
+        async with in_time(deadline):
+            scope = await self._scope(search.query.collection)
         with scope.told():
             inner = scope.inner_search(search, self._principal)
             async with aclosing(self._tamis.search(inner, deadline, request_id=request_id)) as events:
@@ -337,7 +338,8 @@ class View:
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        scope = await self._scope(search.query.collection)
+        async with in_time(deadline):
+            scope = await self._scope(search.query.collection)
         with scope.told():
             inner = scope.inner_search(search, self._principal)
             async with aclosing(self._tamis.retrieve(inner, deadline, request_id=request_id)) as events:

@@ -65,7 +65,7 @@ def test_every_command_shown_exists_with_its_options(page: Path) -> None:
             assert {word for word in words if re.fullmatch(r"--[a-z-]+", word)} <= known, line
 
 
-@pytest.mark.parametrize("name", ["server", "journal", "tenancy", "ingest"])
+@pytest.mark.parametrize("name", ["server", "planner", "journal", "tenancy", "ingest"])
 def test_every_setting_stands_in_the_page_for_operators_and_no_other(name: str) -> None:
     page = (ROOT / "docs/operate.md").read_text().partition("## Seeing")[0]
     table = page.partition(f"\n`[{name}]`")[2].partition("\n`[")[0]

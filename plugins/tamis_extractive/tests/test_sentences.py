@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.context import CallEnded
 from tamis.errors import ConfigurationError
 from tamis.model import Hit, Passage, ScoreKind
 from tamis_extractive.generator import ExtractiveGenerator, ExtractiveSettings
@@ -55,6 +56,19 @@ def _best(question: str, *texts: str, limit: int = 3, min_coverage: float = 0.5)
 def test_the_sentence_that_covers_the_question_is_chosen_wherever_it_stands() -> None:
     found = _best("Who invented the drum sieve?", "Sauces are old.", "Nobody knows who invented drum sieves in France.")
     assert found == ["Nobody knows who invented drum sieves in France."]
+
+
+def test_a_call_that_has_ended_reads_no_further_passage() -> None:
+    read: list[int] = []
+
+    def check() -> None:
+        if read:
+            raise CallEnded
+        read.append(1)
+
+    hits = [Hit(Passage(name, name, 1, "A sieve is round."), None, ScoreKind.NONE) for name in "ab"]
+    with pytest.raises(CallEnded):
+        Selection(Words("en"), "sieve", hits, check)
 
 
 def test_sentences_that_say_the_same_are_quoted_once() -> None:

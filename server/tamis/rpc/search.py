@@ -12,9 +12,10 @@ from google.protobuf.message import Message
 from tamis.deadline import Deadline
 from tamis.events import Event
 from tamis.rpc.batch import side_by_side
-from tamis.rpc.deadlines import deadline_of
+from tamis.rpc.deadlines import Margin
 from tamis.rpc.interceptor import request_id
 from tamis.rpc.views import Viewing
+from tamis.service import Tamis
 from tamis.v1 import search_service_pb2 as pb
 from tamis.v1 import search_service_pb2_grpc
 from tamis.wire.events import Collected, EventWriter, from_facet, from_progress
@@ -30,6 +31,10 @@ _MOST_READ = 1_000
 
 class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
     """Validates, starts the search, converts what it tells."""
+
+    def __init__(self, tamis: Tamis) -> None:
+        super().__init__(tamis)
+        self._margin = Margin(tamis.config.server)
 
     async def Retrieve(self, request: pb.RetrieveRequest, context: Context) -> pb.RetrieveResponse:  # noqa: N802
         tokens = PageTokens(request)
@@ -134,7 +139,7 @@ class SearchServicer(Viewing, search_service_pb2_grpc.SearchServiceServicer):
         return self._tamis.generate(search, passages, self._deadline(context), request_id=request_id.get())
 
     def _deadline(self, context: Context) -> Deadline:
-        return deadline_of(context, self._tamis.config.server)
+        return self._margin.deadline_of(context)
 
 
 async def _collected(events: AsyncGenerator[Event, None]) -> Collected:

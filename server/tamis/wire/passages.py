@@ -89,6 +89,8 @@ def from_report(report: StageReport) -> passage_pb2.StageReport:
         done_count=report.done_count,
         total_count=report.total_count,
         notes=report.notes,
+        planned_count=report.planned_count,
+        planned_duration=None if report.planned is None else from_seconds(report.planned),
     )
     _write_seconds(written.elapsed_duration, report.elapsed)
     if math.isfinite(report.budget):

@@ -283,7 +283,7 @@ class Money(_message.Message):
     def __init__(self, currency_code: _Optional[str] = ..., units: _Optional[int] = ..., nanos: _Optional[int] = ...) -> None: ...
 
 class StageReport(_message.Message):
-    __slots__ = ("stage", "role", "outcome", "reason", "done_count", "total_count", "elapsed_duration", "budget_duration", "usage", "notes")
+    __slots__ = ("stage", "role", "outcome", "reason", "done_count", "total_count", "elapsed_duration", "budget_duration", "usage", "notes", "planned_count", "planned_duration")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
@@ -294,6 +294,8 @@ class StageReport(_message.Message):
     BUDGET_DURATION_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_DURATION_FIELD_NUMBER: _ClassVar[int]
     stage: str
     role: StageRole
     outcome: StageOutcome
@@ -304,4 +306,6 @@ class StageReport(_message.Message):
     budget_duration: _duration_pb2.Duration
     usage: Usage
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, stage: _Optional[str] = ..., role: _Optional[_Union[StageRole, str]] = ..., outcome: _Optional[_Union[StageOutcome, str]] = ..., reason: _Optional[_Union[StageReason, str]] = ..., done_count: _Optional[int] = ..., total_count: _Optional[int] = ..., elapsed_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., budget_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    planned_count: int
+    planned_duration: _duration_pb2.Duration
+    def __init__(self, stage: _Optional[str] = ..., role: _Optional[_Union[StageRole, str]] = ..., outcome: _Optional[_Union[StageOutcome, str]] = ..., reason: _Optional[_Union[StageReason, str]] = ..., done_count: _Optional[int] = ..., total_count: _Optional[int] = ..., elapsed_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., budget_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., notes: _Optional[_Iterable[str]] = ..., planned_count: _Optional[int] = ..., planned_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

@@ -18,9 +18,13 @@ class BudgetBasis(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BUDGET_BASIS_UNSPECIFIED: _ClassVar[BudgetBasis]
     BUDGET_BASIS_FIXED_SHARES: _ClassVar[BudgetBasis]
     BUDGET_BASIS_MEASURED: _ClassVar[BudgetBasis]
+    BUDGET_BASIS_MEASURED_COSTS: _ClassVar[BudgetBasis]
+    BUDGET_BASIS_PARTLY_MEASURED: _ClassVar[BudgetBasis]
 BUDGET_BASIS_UNSPECIFIED: BudgetBasis
 BUDGET_BASIS_FIXED_SHARES: BudgetBasis
 BUDGET_BASIS_MEASURED: BudgetBasis
+BUDGET_BASIS_MEASURED_COSTS: BudgetBasis
+BUDGET_BASIS_PARTLY_MEASURED: BudgetBasis
 
 class RetrieveRequest(_message.Message):
     __slots__ = ("collection", "query", "pipeline", "filter", "page_size", "document_hit_limit", "page_token", "group_by_document", "score_thresholds", "boosts", "sort_keys", "facet_specs", "stage_overrides", "like_document_ids", "min_sequence")

@@ -1,0 +1,146 @@
+"""What is learnt of a stage's cost, and what does not mislead it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planning import cut, ran
+
+from tamis.costs import CostModel, Costs
+from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.gains import GainCurve
+
+RERANKER, RETRIEVER, GENERATOR = StageRole.RERANKER, StageRole.RETRIEVER, StageRole.GENERATOR
+
+
+def _learnt(a: float, b: float, works: tuple[float, ...] = (10, 20, 30, 40, 50) * 4) -> CostModel:
+    model = CostModel(0.9)
+    for work in works:
+        model.learn(work, a + b * work)
+    return model
+
+
+@given(st.floats(0.001, 0.5), st.floats(0.0001, 0.1))
+def test_a_and_b_are_learnt(a: float, b: float) -> None:
+    model = _learnt(a, b)
+    assert model.coefficients[1] == pytest.approx(b, rel=0.05, abs=0.02 * a)
+    assert model.expected(35) == pytest.approx(a + b * 35, rel=0.05)
+
+
+def test_nothing_is_known_after_few_runs_and_the_first_does_not_count() -> None:
+    model = CostModel()
+    for seconds in (100.0, 1.0, 1.0, 1.0):
+        model.learn(1, seconds)
+        assert not model.is_known
+    model.learn(1, 1.0)
+    assert model.is_known
+    assert model.expected(1) == pytest.approx(1.0)
+
+
+def test_while_the_work_is_alike_most_of_a_rerankers_time_is_taken_to_grow_with_it() -> None:
+    model = _learnt(1.0, 0.0, (50,) * 20)
+    assert model.expected(5) == pytest.approx(0.1 + 0.09, rel=0.01)
+
+
+def test_a_promise_is_above_the_mean_and_more_so_where_runs_vary() -> None:
+    steady, varied = _learnt(0.0, 0.01), CostModel(0.9)
+    for place, work in enumerate((10, 20, 30, 40, 50) * 4):
+        varied.learn(work, 0.01 * work * (1.8 if place % 2 else 0.2))
+    assert steady.expected(20) < steady.promised(20)
+    assert steady.promised(20) / steady.expected(20) < varied.promised(20) / varied.expected(20)
+
+
+@given(st.floats(0.01, 10.0), st.floats(0.5, 3.0))
+def test_the_most_work_is_what_can_be_promised(seconds: float, deviations: float) -> None:
+    model = _learnt(0.005, 0.01)
+    most = model.most_work(seconds, deviations)
+    if most >= 0:
+        assert model.promised(most, deviations) == pytest.approx(seconds)
+    else:
+        assert model.promised(0.0, deviations) > seconds
+
+
+def test_one_outlier_changes_little() -> None:
+    model = _learnt(0.01, 0.01)
+    before = model.promised(30)
+    model.learn(30, 1_000.0)
+    assert model.promised(30) < 2 * before
+
+
+def test_what_stays_slow_is_believed() -> None:
+    model = _learnt(0.01, 0.01)
+    for _ in range(40):
+        model.learn(30, 10 * 0.31)
+    assert model.expected(30) > 2
+
+
+def test_what_becomes_fast_again_is_believed() -> None:
+    model = _learnt(0.1, 0.1)
+    for _ in range(80):
+        model.learn(30, 0.03)
+    assert model.expected(30) < 0.1
+
+
+def test_a_run_that_was_cut_only_raises_an_estimate() -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("dense", RETRIEVER, 0.1, work=50))
+    before = costs.of("dense").promised(50)  # type: ignore[union-attr]
+    costs.learn(cut("dense", RETRIEVER, 0.01))
+    assert costs.of("dense").promised(50) == before  # type: ignore[union-attr]
+    for _ in range(20):
+        costs.learn(cut("dense", RETRIEVER, 0.3))
+    assert costs.of("dense").expected(10) > 0.2  # type: ignore[union-attr]
+
+
+def test_a_reranker_that_was_cut_tells_by_how_far_it_got() -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(cut("rank", RERANKER, 1.0, count=40, done=10))
+    assert costs.of("rank").expected(40) == pytest.approx(0.1 + 0.9 * 4)  # type: ignore[union-attr]
+
+
+def test_a_generator_costs_its_time_to_the_first_token() -> None:
+    costs = Costs()
+    report = StageReport(
+        "answer", GENERATOR, StageOutcome.RAN, done_count=5, total_count=5, elapsed=9.0, first_elapsed=0.5
+    )
+    for _ in range(10):
+        costs.learn(report)
+    assert costs.of("answer").expected(0.0) == pytest.approx(0.5)  # type: ignore[union-attr]
+
+
+def test_failures_teach_nothing() -> None:
+    costs = Costs()
+    for reason in (StageReason.FAILED, StageReason.OVERLOADED, StageReason.INVALID_OUTPUT):
+        for _ in range(10):
+            costs.learn(StageReport("rank", RERANKER, StageOutcome.FELL_BACK, reason, 0, 10, elapsed=0.001))
+    assert costs.of("rank") is None
+
+
+def test_what_is_passed_over_again_and_again_is_tried_in_the_end() -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("rank", RERANKER, 10.0))
+    before = costs.of("rank").promised(10)  # type: ignore[union-attr]
+    for _ in range(300):
+        costs.learn(StageReport("rank", RERANKER, StageOutcome.SKIPPED, StageReason.DEADLINE, 0, 10))
+    assert costs.of("rank").promised(10) < before / 100  # type: ignore[union-attr]
+    costs.learn(ran("rank", RERANKER, 10.0))
+    assert costs.of("rank").promised(10) > before / 2  # type: ignore[union-attr]
+
+
+def test_an_assumed_gain_diminishes_and_a_measured_one_is_read_between_its_points() -> None:
+    assumed = GainCurve()
+    assert assumed.at(0) == 0
+    assert assumed.at(10) == pytest.approx(assumed.at(1_000) / 2)
+    measured = GainCurve.through([(10, 0.02), (20, 0.01), (50, 0.04)])
+    found = [measured.at(each) for each in (0, 5, 10, 20, 35, 50, 99)]
+    assert found == pytest.approx([0, 0.01, 0.02, 0.02, 0.03, 0.04, 0.04])
+
+
+@pytest.mark.parametrize("points", [[], [(10, 0.1), (10, 0.2)], [(-1, 0.0)]])
+def test_gains_without_rising_depths_are_refused(points: list[tuple[int, float]]) -> None:
+    with pytest.raises(ValueError, match="depths rise"):
+        GainCurve.through(points)
