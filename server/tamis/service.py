@@ -81,7 +81,7 @@ class Tamis:
         self._orchestrator = Orchestrator(
             self._loop, self._journal.passages, prices=self.config.prices, observe=self.metrics.stage
         )
-        self._journal.committed = self.metrics.commit
+        self._journal.observe_commits(self.metrics.commit)
         self._loop.start()
         try:
             await self._aftercare.begin()
