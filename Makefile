@@ -20,14 +20,14 @@ demo: $(VENV)/.installed ## Installs, serves, indexes the Python documentation, 
 serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 	@$(BIN)/tamis serve
 
-# Each process computes on one thread, as there is a process for each core. Files go out in the order of testpaths.
+# Each process computes on one thread, as there is a process for each core.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.installed-dev ## Runs every test but the long ones, in WORKERS processes.
 	$(PARALLEL)
 
 test-long: $(VENV)/.installed-dev ## Runs what test leaves out, faults and real models aside; minutes.
-	$(PARALLEL) -m long --ignore tests/faults
+	$(PARALLEL) -m long tests plugins --ignore tests/faults
 
 test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
 	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults

@@ -19,7 +19,7 @@ _PAGE = 1_000  # documents
 
 
 class DeadLetterBox:
-    """That part of a journal: `Journal` is one."""
+    """The dead letters of a journal; `Journal` derives from it."""
 
     _reads: Snapshots
     _writes: GroupCommit
