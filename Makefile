@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo serve test test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo serve test test-long test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -20,8 +20,14 @@ demo: $(VENV)/.installed ## Installs, serves, indexes the Python documentation, 
 serve: $(VENV)/.installed ## Serves on loopback with the built-in configuration.
 	@$(BIN)/tamis serve
 
-test: $(VENV)/.installed-dev ## Runs every test, in WORKERS processes.
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+# Each process computes on one thread, as there is a process for each core.
+PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test: $(VENV)/.installed-dev ## Runs every test but the long ones, in WORKERS processes.
+	$(PARALLEL)
+
+test-long: $(VENV)/.installed-dev ## Runs what test leaves out, faults and real models aside; minutes.
+	$(PARALLEL) -m long tests plugins --ignore tests/faults
 
 test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
 	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults

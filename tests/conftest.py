@@ -9,6 +9,12 @@ import pytest
 from postgresql import Cluster, binaries
 
 os.environ.setdefault("TAMIS_CACHE_DIRECTORY", "")  # servers that tests start measure no runtimes
+_SLOW = ("tests/faults/", "tests/cli/", "tests/contract/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few and slow tests come first: where files go out one by one, all workers end at about the same time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW))
 
 
 @pytest.fixture(scope="session")

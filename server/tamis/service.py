@@ -87,7 +87,7 @@ class Tamis:
         self._orchestrator = Orchestrator(
             self._loop, self._journal.passages, self.planner, self.config.prices, self.metrics.stage
         )
-        self._journal.committed = self.metrics.commit
+        self._journal.observe_commits(self.metrics.commit)
         self._loop.start()
         try:
             await self._aftercare.begin()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forked
 import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -29,9 +29,7 @@ def tamis() -> Run:
     """Runs the command to its end."""
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tamis.cli.app", *map(str, arguments)]
-        variables = {**os.environ, "COLUMNS": "120", "TERM": "dumb", **environment}
-        return subprocess.run(command, capture_output=True, text=True, env=variables, check=False, timeout=60)
+        return forked.command(list(map(str, arguments)), **environment)
 
     return run
 

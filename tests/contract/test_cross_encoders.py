@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from checkpoints import cross_encoders
 
 from tamis.testing.contract import RerankerContract
@@ -32,6 +33,7 @@ class TestClassifier(RerankerContract):
         return _reranker(cross_encoders.save_bert)
 
 
+@pytest.mark.long
 class TestClassifierWithoutSegments(RerankerContract):
     def component(self) -> CrossEncoderReranker:
         return _reranker(cross_encoders.save_modernbert)
@@ -47,6 +49,7 @@ class TestDecoder(RerankerContract):
         return _reranker(cross_encoders.save_qwen3)
 
 
+@pytest.mark.long
 class TestDecoderOfOneToken(RerankerContract):
     def component(self) -> CrossEncoderReranker:
         return _reranker(cross_encoders.save_bge_gemma)
@@ -57,6 +60,7 @@ class TestEncoderDecoder(RerankerContract):
         return _reranker(cross_encoders.save_monot5)
 
 
+@pytest.mark.long
 class TestProbabilities(RerankerContract):
     def component(self) -> CrossEncoderReranker:
         return _reranker(cross_encoders.save_roberta, scores="probability", temperature=2.0)

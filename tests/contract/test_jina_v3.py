@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from checkpoints.jina_v3 import save_jina_v3
 
 from tamis.testing.contract import RerankerContract
@@ -30,6 +31,7 @@ class TestJinaV3(RerankerContract):
         return _reranker()
 
 
+@pytest.mark.long
 class TestJinaV3InBlocks(RerankerContract):
     def component(self) -> JinaV3Reranker:
         return _reranker(block_passage_count=3)

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from checkpoints.layerwise import save_layerwise
 
 from tamis.testing.contract import RerankerContract
@@ -25,6 +26,7 @@ def _reranker(**settings: Any) -> LayerwiseReranker:
     return LayerwiseReranker(LayerwiseReranker.Settings(**asked))
 
 
+@pytest.mark.long
 class TestLayerwise(RerankerContract):
     def component(self) -> LayerwiseReranker:
         return _reranker()

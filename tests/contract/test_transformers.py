@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import pytest
 from checkpoints.colbert import save_pylate, save_stanford
 
 from tamis.testing.contract import EmbedderContract, RerankerContract
@@ -50,6 +51,7 @@ class TestColBertOfStanford(EmbedderContract):
         return ColBertEmbedder(ColBertEmbedder.Settings(model=str(stanford()), device="cpu", dtype="float32"))
 
 
+@pytest.mark.long
 class TestColBertOfPyLate(EmbedderContract):
     def component(self) -> ColBertEmbedder:
         return ColBertEmbedder(ColBertEmbedder.Settings(model=str(pylate()), device="cpu", dtype="float32"))

@@ -1,46 +1,25 @@
-"""A whole server in a process of its own, forked from one that has imported everything: hundreds can be killed."""
+"""A whole server in a process that was forked for it: hundreds can be killed."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from faults import points
 
-import tamis_extractive  # noqa: F401  imported once, before the fork
-import tamis_qdrant.server.connection
-import tamis_qdrant.server.index  # noqa: F401
-import tamis_tantivy  # noqa: F401
-import tamis_transformers.late_interaction.reranker  # noqa: F401
 from tamis.cli.serve import LogFormat, configure_logs
 from tamis.config import load
 from tamis.journal import Follower
 from tamis.rpc.app import running
 
-__all__ = ["context", "serve"]
+__all__ = ["serve"]
 
 HERE = Path(__file__).parent
-
-
-def context() -> Any:
-    """Forks servers from a process that has imported what this module imports."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["pytest", "faults.launcher"])
-    before = dict(os.environ)
-    os.environ.update(PYTHONPATH=os.pathsep.join([str(HERE.parent), before.get("PYTHONPATH", "")]), OMP_NUM_THREADS="1")
-    try:
-        multiprocessing.forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    return made
 
 
 def serve(folder: Path, connection: Connection, deaths: Sequence[points.Death]) -> None:

@@ -17,7 +17,8 @@ __all__ = ["Death", "encoded", "install", "install_in_worker"]
 class Death:
     """Dies at the `count`-th call of `point`: `before` it, `after` it, or `during`: `delay` seconds after it began.
 
-    `whole` has a worker of the embedded Qdrant take its server with it.
+    A point is a call of an engine's, a method of ours, or how a statement to SQLite begins; behind the word COMMIT, the
+    end of that statement's transaction. `whole` has a worker of the embedded Qdrant take its server with it.
     """
 
     point: str
@@ -25,6 +26,9 @@ class Death:
     count: int = 1
     delay: float = 0.0005
     whole: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.point}"
 
 
 class _Countdown:
@@ -99,26 +103,32 @@ def install_in_worker(text: str) -> None:
 
 
 def _wrap_sqlite(counted: dict[str, _Countdown]) -> None:
-    """`journal.commit` and `tokens.commit`: a transaction of that file's end."""
+    """`journal.commit` and `tokens.commit`, a transaction of that file's end; and statements."""
     real = sqlite3.connect
+    statements = {point: each for point, each in counted.items() if " " in point}
 
     def connect(path: Any, *given: Any, **named: Any) -> sqlite3.Connection:
-        countdown = counted.get(f"{os.path.basename(path).partition('.')[0]}.commit")
-        if countdown is None:
+        commits = counted.get(f"{os.path.basename(path).partition('.')[0]}.commit")
+        if commits is None and not statements:
             return real(path, *given, **named)
 
         class Counted(sqlite3.Connection):
+            _at_commit = commits
+
             def execute(self, statement: str, *values: Any) -> Any:  # type: ignore[override]
-                run = super().execute
+                run, countdown = super().execute, self._at_commit if statement == "COMMIT" else None
+                for point, each in statements.items():
+                    if statement.startswith(point):
+                        countdown = each
+                    elif statement.startswith(point.removeprefix("COMMIT ")):
+                        self._at_commit = each
                 return (
-                    countdown.around(lambda: run(statement, *values))
-                    if statement == "COMMIT"
-                    else run(statement, *values)
+                    run(statement, *values) if countdown is None else countdown.around(lambda: run(statement, *values))
                 )
 
             def __exit__(self, *error: Any) -> Any:
                 leave = super().__exit__
-                return countdown.around(lambda: leave(*error))
+                return leave(*error) if commits is None else commits.around(lambda: leave(*error))
 
         return real(path, *given, factory=Counted, **named)
 

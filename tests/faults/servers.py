@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import forked
 from fake_plugins import write_distribution
 from faults import launcher
 from faults.points import Death
@@ -105,18 +106,21 @@ class Running:
 class Folder:
     """What a server is started on: its configuration, its data, the plugins of tests."""
 
-    def __init__(self, path: Path, *, qdrant: str = "", server: str = "") -> None:
+    def __init__(self, path: Path, *, qdrant: str = "", server: str = "", config: str = "") -> None:
+        """`config` is used in place of what is told of servers here."""
         self.path, self.data = path, path / "data"
         self.indexes = INDEXES | ({"remote"} if qdrant else set())
-        write_distribution(path / "site")
+        if not (path / "site").exists():
+            write_distribution(path / "site")
         retrievers = "bm25 | dense | remote" if qdrant else "bm25 | dense"
         remote = _REMOTE.format(url=qdrant) if qdrant else ""
-        (path / "tamis.toml").write_text(f"{server}{_STAGES}{remote}{_PIPELINE.format(retrievers=retrievers)}")
+        whole = f"{server}{_STAGES}{remote}{_PIPELINE.format(retrievers=retrievers)}"
+        (path / "tamis.toml").write_text(config or whole)
 
     @contextmanager
     def running(self, *deaths: Death) -> Iterator[Running]:
         """A server, killed at the latest when the context ends. Raises `EOFError` when it dies before it serves."""
-        context = launcher.context()
+        context = forked.context()
         ours, theirs = context.Pipe()
         process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths))
         process.start()

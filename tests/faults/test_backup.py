@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
+import forked
 import grpc
 import pytest
-from fake_plugins import write_distribution
+from faults.servers import Folder
 
-from tamis.client import Client
 from tamis.embeddings import FILE
 from tamis.errors import FailedPrecondition, NotFound
 from tamis.journal import Collection, Delete, Journal, Upsert
@@ -41,39 +36,17 @@ expression = "bm25 | dense"
 """
 
 
-@contextmanager
-def _running(folder: Path, data: Path) -> Iterator[tuple[subprocess.Popen[str], Client]]:
-    script = Path(__file__).with_name("server.py")
-    environment = {**os.environ, "PYTHONPATH": str(folder / "site")}
-    command = [sys.executable, script, data, folder / "tamis.toml"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        try:
-            with Client(process.stdout.readline().strip()) as client:
-                yield process, client
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-
 def _document(number: int) -> passage_pb2.Document:
     """Sixty documents, again and again with other texts."""
     return passage_pb2.Document(id=f"d{number % 60}", text=f"Sauce number {number} of its kind. " * 3)
 
 
-def _tamis(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tamis.cli.app", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
-
 def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp_path: Path) -> None:
-    write_distribution(tmp_path / "site")
-    (tmp_path / "tamis.toml").write_text(CONFIG)
+    folder = Folder(tmp_path, config=CONFIG)
     backup, acknowledged = tmp_path / "docs.backup", set[str]()
     begun = threading.Event()
-    with _running(tmp_path, tmp_path / "data") as (process, client):
+    with folder.running() as server:
+        client = server.client
         client.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
 
         def write() -> None:
@@ -90,16 +63,19 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
         writer.start()
         assert begun.wait(60)
         before = set(acknowledged)
-        kept = tmp_path / "data" / FILE
-        assert back_up(tmp_path / "data", backup, embeddings=kept, told=_ignored).document_count >= len(before)
+        kept = folder.data / FILE
+        assert back_up(folder.data, backup, embeddings=kept, told=_ignored).document_count >= len(before)
         with pytest.raises(FailedPrecondition, match="a server runs on"):
-            restore(backup, tmp_path / "data", force=True, embeddings=kept, told=_ignored)
-        process.send_signal(signal.SIGKILL)
+            restore(backup, folder.data, force=True, embeddings=kept, told=_ignored)
+        server.kill()
         writer.join(60)
-    restored = _tamis("restore", backup, "--data-directory", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = Folder(tmp_path / "elsewhere", config=CONFIG)
+    restored = forked.command(["restore", str(backup), "--data-directory", str(elsewhere.data)])
     assert restored.returncode == 0, restored.stderr
-    assert (tmp_path / "elsewhere" / "embeddings" / "embeddings.sqlite").exists()
-    with _running(tmp_path, tmp_path / "elsewhere") as (_, client):
+    assert (elsewhere.data / "embeddings" / "embeddings.sqlite").exists()
+    with elsewhere.running() as server:
+        client = server.client
         client.wait_indexed("docs", timeout=60)
         listed = client.index.ListDocuments(pb.ListDocumentsRequest(collection="docs", page_size=1_000))
         assert before <= {each.id for each in listed.documents}

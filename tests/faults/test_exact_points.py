@@ -54,10 +54,6 @@ ENDS = [
 ]
 
 
-def _named(death: Death) -> str:
-    return f"{death.when}-{death.point}"
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
     with qdrant_server() as url:
@@ -83,7 +79,7 @@ def test_a_server_that_dies_in_commits_loses_nothing(folder: Folder) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("death", COMMITS, ids=_named)
+@pytest.mark.parametrize("death", COMMITS, ids=str)
 def test_a_server_that_dies_in_a_commit_loses_nothing(folder: Folder, death: Death) -> None:
     _check_commit(folder, death)
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
-from fake_plugins import write_distribution
+from faults.points import Death
+from faults.servers import Folder, Running
 
 from tamis.client import Client
 from tamis.v1 import index_service_pb2 as pb
 from tamis.v1 import passage_pb2, search_service_pb2
 
-HERE = Path(__file__).parent
 BEFORE = """
 [models.hash]
 plugin = "fake-hash"
@@ -46,31 +44,6 @@ replaces = "dense"
 {BEFORE}
 """
 IDS = [f"d{number}" for number in range(300)]
-
-
-class Server:
-    """The server of one folder, one process after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @contextmanager
-    def running(self, config: str = AFTER, kill: str = "") -> Iterator[tuple[subprocess.Popen[str], Client]]:
-        """A process that is killed at the latest when the context ends; `kill` says where before."""
-        (self.folder / "tamis.toml").write_text(config)
-        paths = os.pathsep.join(map(str, (self.folder / "site", HERE / "killing")))
-        environment = {**os.environ, "PYTHONPATH": paths, "TAMIS_TEST_KILL": kill}
-        command = [sys.executable, HERE / "server.py", self.folder / "data", self.folder / "tamis.toml"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-        ) as process:
-            assert process.stdout is not None
-            try:
-                with Client(process.stdout.readline().strip()) as client:
-                    yield process, client
-            finally:
-                process.kill()
-                process.wait()
 
 
 def _collection(client: Client) -> pb.Collection:
@@ -106,11 +79,11 @@ def _drop(client: Client, number: int) -> None:
     client.index.DropGeneration(pb.DropGenerationRequest(collection="docs", generation=number), timeout=30)
 
 
-def _dies(process: subprocess.Popen[str], work: Callable[[], None]) -> None:
+def _dies(server: Running, work: Callable[[Client], None]) -> None:
     """The work may be answered or not; the process is gone."""
     with suppress(grpc.RpcError):
-        work()
-    assert process.wait(60) == -9
+        work(server.client)
+    assert server.join() == -signal.SIGKILL
 
 
 def _documents(*ids: str) -> list[passage_pb2.Document]:
@@ -146,39 +119,43 @@ def _serves_whole(client: Client, number: int, ids: list[str]) -> None:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection that its first generation serves."""
-    folder = tmp_path_factory.mktemp("filled")
-    write_distribution(folder / "site")
-    with Server(folder).running(BEFORE) as (_, client):
-        client.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
-        list(client.write("docs", _documents(*IDS), batch_size=100))
-        client.wait_indexed("docs", timeout=60)
-    return folder
+    path = tmp_path_factory.mktemp("filled")
+    with Folder(path, config=BEFORE).running() as server:
+        server.create()
+        list(server.client.write("docs", _documents(*IDS), batch_size=100))
+        server.client.wait_indexed("docs", timeout=60)
+    return path
 
 
 @pytest.fixture(scope="module")
 def built(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, and a second one that is ready."""
-    folder = tmp_path_factory.mktemp("built") / "copy"
-    shutil.copytree(filled, folder)
-    with Server(folder).running() as (_, client):
-        _build(client)
-        _wait(lambda: _is_ready(client, 2))
-    return folder
+    folder = _copied(filled, tmp_path_factory.mktemp("built"))
+    with folder.running() as server:
+        _build(server.client)
+        _wait(lambda: _is_ready(server.client, 2))
+    return folder.path
 
 
-def _copied(folder: Path, tmp_path: Path) -> Server:
-    shutil.copytree(folder, tmp_path / "copy")
-    return Server(tmp_path / "copy")
+def _copied(path: Path, to: Path) -> Folder:
+    shutil.copytree(path, to / "copy")
+    return Folder(to / "copy", config=AFTER)
 
 
 @pytest.mark.parametrize(
-    "kill", ["AFTER COMMIT INSERT INTO generations", "AFTER COMMIT UPDATE generations SET divided_through"]
+    "death",
+    [
+        Death("COMMIT INSERT INTO generations", "after"),
+        Death("COMMIT UPDATE generations SET divided_through", "after"),
+    ],
+    ids=str,
 )
-def test_a_build_that_was_killed_is_gone_on_with(filled: Path, tmp_path: Path, kill: str) -> None:
-    server = _copied(filled, tmp_path)
-    with server.running(kill=kill) as (process, client):
-        _dies(process, lambda: _build(client))
-    with server.running() as (_, client):
+def test_a_build_that_was_killed_is_gone_on_with(filled: Path, tmp_path: Path, death: Death) -> None:
+    folder = _copied(filled, tmp_path)
+    with folder.running(death) as server:
+        _dies(server, _build)
+    with folder.running() as server:
+        client = server.client
         _serves_whole(client, 1, IDS)
         list(client.write("docs", _documents("late")))
         _wait(lambda: _is_ready(client, 2))
@@ -187,35 +164,42 @@ def test_a_build_that_was_killed_is_gone_on_with(filled: Path, tmp_path: Path, k
 
 
 @pytest.mark.parametrize(
-    ("kill", "serving"),
+    ("death", "serving"),
     [
-        ("BEFORE UPDATE collections SET serving_generation", 1),
-        ("BEFORE COMMIT UPDATE collections SET serving_generation", 1),
-        ("AFTER COMMIT UPDATE collections SET serving_generation", 2),
+        (Death("UPDATE collections SET serving_generation", "before"), 1),
+        (Death("COMMIT UPDATE collections SET serving_generation", "before"), 1),
+        (Death("COMMIT UPDATE collections SET serving_generation", "after"), 2),
     ],
+    ids=str,
 )
 def test_after_a_switch_that_was_killed_one_or_the_other_serves_whole(
-    built: Path, tmp_path: Path, kill: str, serving: int
+    built: Path, tmp_path: Path, death: Death, serving: int
 ) -> None:
-    server = _copied(built, tmp_path)
-    with server.running(kill=kill) as (process, client):
-        _wait(lambda: _is_ready(client, 2))
-        _dies(process, lambda: _switch(client, 2))
-    with server.running() as (_, client):
+    folder = _copied(built, tmp_path)
+    with folder.running(death) as server:
+        _wait(lambda: _is_ready(server.client, 2))
+        _dies(server, lambda client: _switch(client, 2))
+    with folder.running() as server:
+        client = server.client
         _serves_whole(client, serving, IDS)
         _wait(lambda: _is_ready(client, 3 - serving))
         _switch(client, 3 - serving)
         _serves_whole(client, 3 - serving, IDS)
 
 
-@pytest.mark.parametrize("kill", ["AFTER COMMIT UPDATE generations SET state", "BEFORE DELETE FROM generations"])
-def test_a_generation_whose_drop_was_killed_leaves_nothing(built: Path, tmp_path: Path, kill: str) -> None:
-    server = _copied(built, tmp_path)
-    with server.running(kill=kill) as (process, client):
-        _dies(process, lambda: _drop(client, 2))
-    with server.running() as (_, client):
+@pytest.mark.parametrize(
+    "death",
+    [Death("COMMIT UPDATE generations SET state", "after"), Death("DELETE FROM generations", "before")],
+    ids=str,
+)
+def test_a_generation_whose_drop_was_killed_leaves_nothing(built: Path, tmp_path: Path, death: Death) -> None:
+    folder = _copied(built, tmp_path)
+    with folder.running(death) as server:
+        _dies(server, lambda client: _drop(client, 2))
+    with folder.running() as server:
+        client = server.client
         assert len(_collection(client).generations) == 1
-        (incarnation,) = (server.folder / "data" / "indexes").iterdir()
+        (incarnation,) = (folder.data / "indexes").iterdir()
         _wait(lambda: not (incarnation / "2").exists())
         _serves_whole(client, 1, IDS)
         _build(client)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +13,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fake_plugins import write_distribution
+from faults.servers import Folder, Running
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from postgresql import Cluster
 from qdrant_wire import QdrantWire
 
-from tamis.client import CallError, Client
+from tamis.client import CallError
 from tamis.v1 import index_service_pb2, passage_pb2, search_service_pb2
 
 CONFIG = """
@@ -44,31 +42,8 @@ expression = "bm25 | dense"
 class Server:
     """A process with a data directory of its own, and a client of it."""
 
-    def __init__(self, folder: Path, config: str) -> None:
-        """Starts it; call `ready` next."""
-        folder.mkdir()
-        write_distribution(folder / "site")
-        (folder / "tamis.toml").write_text(config)
-        script = Path(__file__).with_name("server.py")
-        self.process = subprocess.Popen(
-            [sys.executable, script, folder / "data", folder / "tamis.toml"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(folder / "site")},
-        )
-        self.client: Client
-
-    def ready(self) -> Server:
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        self.client = Client(self.address)
-        return self
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.client.close()
+    def __init__(self, running: Running) -> None:
+        self.running, self.client = running, running.client
 
     def create(self, collection: str) -> None:
         self.client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=collection), timeout=30)
@@ -93,7 +68,7 @@ class Server:
         return sorted(each.passage.document_id for each in self.client.search.Retrieve(request, timeout=30).hits)
 
     def is_healthy(self) -> bool:
-        with grpc.insecure_channel(self.address) as channel:
+        with grpc.insecure_channel(self.running.address) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
@@ -109,10 +84,12 @@ def servers(postgresql: Cluster, tmp_path_factory: pytest.TempPathFactory) -> It
     config = CONFIG.format(url=address.url, namespace=address.namespace, qdrant=wire.url)
     with ExitStack() as ends:
         ends.callback(wire.stop)
-        started = [Server(folder / name, config) for name in ("one", "other")]
-        for each in started:
-            ends.callback(each.end)
-        yield [each.ready() for each in started]
+        yield [Server(ends.enter_context(_folder(folder / name, config).running())) for name in ("one", "other")]
+
+
+def _folder(path: Path, config: str) -> Folder:
+    path.mkdir()
+    return Folder(path, config=config)
 
 
 def _agree(servers: Sequence[Server], collection: str, expected: Sequence[str]) -> None:
@@ -155,13 +132,13 @@ def test_a_server_that_was_stopped_for_a_while_brings_nothing_back(servers: list
     _agree(servers, name, ["early", "kept"])
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(sleeper.write, name, [f"late{number}" for number in range(40)])
-        sleeper.process.send_signal(signal.SIGSTOP)
+        os.kill(sleeper.running.pid, signal.SIGSTOP)
         try:
             awake.delete(name, "early")
             awake.write(name, ["new"])
             assert "early" not in awake.found(name, "dense")
         finally:
-            sleeper.process.send_signal(signal.SIGCONT)
+            os.kill(sleeper.running.pid, signal.SIGCONT)
         writing.result(timeout=60)
     _agree(servers, name, ["kept", "new", *(f"late{number}" for number in range(40))])
 
@@ -219,7 +196,7 @@ def test_a_server_that_is_killed_is_followed_by_the_other(servers: list[Server])
     one.create("bereft")
     one.write("bereft", ["a"])
     _agree(servers, "bereft", ["a"])
-    one.process.kill()
+    one.running.kill()
     other.delete("bereft", "a")
     other.write("bereft", ["b"])
     _agree([other], "bereft", ["b"])

@@ -13,8 +13,17 @@ import pytest
 from postgresql import Cluster
 
 from tamis.errors import NotFound, Superseded, Unavailable, Unusable
-from tamis.journal import DeadLetter, Delete, Follower, Journal, PostgresAddress, SharedFollower, Tenures, Upsert
-from tamis.journal import journal as journal_module
+from tamis.journal import (
+    DeadLetter,
+    Delete,
+    Follower,
+    Journal,
+    PostgresAddress,
+    SharedFollower,
+    Tenures,
+    Upsert,
+    group_commit,
+)
 from tamis.journal.leases import Tenure
 from tamis.model import Change, Document, Passage, Span
 
@@ -306,7 +315,7 @@ async def test_an_index_is_followed_on_after_a_lease_that_could_not_be_given_up(
     await server.handle.entered.wait()
     server.handle.is_cut_off = True
     with monkeypatch.context() as crowded:
-        crowded.setattr(journal_module, "_MOST_WAITING", 0)  # every write is one too many
+        crowded.setattr(group_commit, "_MOST_WAITING", 0)  # every write is one too many
         server.handle.gate.set()
         while not server.follower.status.failure_count:
             assert not server.follower._task.done()

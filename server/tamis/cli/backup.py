@@ -6,17 +6,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tamis.cli.options import ConfigFile, Json, configured
 from tamis.cli.output import console, failures, notices, print_json
-from tamis.embeddings import FILE
 from tamis.errors import FailedPrecondition
-from tamis.journal.backup import Told, back_up
-from tamis.journal.backup import restore as put_back
+
+if TYPE_CHECKING:
+    from tamis.journal.backup import Told
 
 __all__ = ["backup", "restore"]
 
@@ -37,6 +37,9 @@ def backup(
 
     Everything that was acknowledged before is in it. Indexes are not: they are built anew from it.
     """
+    from tamis.embeddings import FILE  # here, so that what only calls a server begins sooner
+    from tamis.journal.backup import back_up
+
     with failures():
         folder = _folder(data_directory, config)
         with _progress("backing up") as told:
@@ -59,6 +62,9 @@ def restore(
     json: Json = False,
 ) -> None:
     """Puts a backup into a data directory that no server uses; its indexes are built anew at the next start."""
+    from tamis.embeddings import FILE
+    from tamis.journal.backup import restore as put_back
+
     with failures():
         folder = _folder(data_directory, config)
         with _progress("restoring") as told:

@@ -18,7 +18,6 @@ from tamis.cli.options import CacheDirectory, Changes, ConfigFile, Preset, confi
 from tamis.cli.output import failures
 from tamis.config import Config
 from tamis.event_loops import maker
-from tamis.rpc.app import running
 
 __all__ = ["LogFormat", "configure_logs", "serve"]
 
@@ -56,6 +55,8 @@ def serve(
 
 
 async def _serve(config: Config) -> None:
+    from tamis.rpc.app import running  # the server; what only calls one begins sooner without it
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import sqlite3
-import threading
-import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import structlog
-
-from tamis.errors import ConfigurationError, NotFound, Overloaded, TamisError, Unavailable
+from tamis.errors import ConfigurationError, NotFound, Unavailable
 from tamis.filters import Filter
-from tamis.journal import compaction, dead_letters, generations, leases, matching, requests
+from tamis.journal import compaction, generations, leases, matching, requests
 from tamis.journal.address import PostgresAddress
-from tamis.journal.database import Database, Interrupted, SqliteDatabase, refusal
+from tamis.journal.database import Database, SqliteDatabase, refusal
+from tamis.journal.dead_letter_box import DeadLetterBox
+from tamis.journal.group_commit import GroupCommit
 from tamis.journal.lock import hold
 from tamis.journal.recent import Recent
 from tamis.journal.records import (
     Changes,
     Collection,
-    DeadLetter,
     Delete,
     Mutation,
     Portion,
     Recipe,
     RequestKey,
-    Rewrite,
     Written,
 )
+from tamis.journal.snapshots import Snapshots
 from tamis.journal.store import Store
 from tamis.model import Document, Passage
 
@@ -47,25 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["CATALOG", "Journal"]
 
 T = TypeVar("T")
-_LOG = structlog.get_logger(__name__)
-_MOST_WAITING = 1_024
-_MOST_ATTEMPTS = 4
 _REMOVED_AT_ONCE = 2_000
-_PAGE = 1_000  # documents
 _MOST_KEPT = 16_000_000  # characters
 _SIZE_OF_ONE = 500  # what a value takes beside its text, in characters
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    work: Callable[[Store], Any]
-    outcome: Future[Any]
-    collection: str | None
-
-
-class Journal:
+class Journal(DeadLetterBox):
     """Collections and their changes in a database. Usable from any event loop.
 
     Writes that wait at the same time are committed together, with one flush to disk, and acknowledged after it; one
@@ -78,24 +60,17 @@ class Journal:
         """Use `open`."""
         self._lock = lock
         self._name = uuid.uuid4().hex
-        self._writer, self._reader = Store(connect()), Store(connect())
-        self._writes = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-write")
-        self._reads = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-read")
-        self._asides = ThreadPoolExecutor(1, thread_name_prefix="tamis-journal-aside")
-        self._connect = connect
-        self._aside: Store | None = None
-        self._waiting: deque[_Waiting] = deque()
-        self._guard = threading.Lock()
+        self._writes = GroupCommit(Store(connect()), self._changed)
+        self._reads = Snapshots(connect)
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
         self._recent = Recent(0 if self.is_shared else _MOST_KEPT)  # of what others write one hears too late
-        self.committed: Callable[[int, float], None] = lambda count, seconds: None
-        """Called on the writer's thread after each commit, with how many writes shared it and how long it took."""
+        self._writes.changing = lambda topics: self._recent.changing(None if topics & {None, CATALOG} else topics)
 
     @property
     def is_shared(self) -> bool:
         """Whether other servers may write to it."""
-        return self._reader.database.is_shared
+        return self._reads.is_shared
 
     @classmethod
     async def open(cls, where: Path | PostgresAddress, *, lock: Path | None = None) -> Journal:
@@ -285,7 +260,12 @@ class Journal:
     @property
     def waiting_count(self) -> int:
         """How many writes wait for a commit."""
-        return len(self._waiting)
+        return self._writes.waiting_count
+
+    def observe_commits(self, observer: Callable[[int, float], None]) -> None:
+        """Has `observer` called, on the writer's thread, after each commit, with how many writes shared it and how long
+        it took."""
+        self._writes.committed = observer
 
     async def take_lease(self, place: leases.Place, seconds: float) -> int | None:
         """The epoch in which this process may write an index; None while another one may."""
@@ -328,13 +308,7 @@ class Journal:
 
         Raises `Unavailable` when that cannot be done now, as on a disk that is full; nothing is lost by it.
         """
-        return await asyncio.wrap_future(self._writes.submit(self._give_back_now))
-
-    def _give_back_now(self) -> int:
-        try:
-            return self._writer.database.give_back()
-        except sqlite3.Error as error:
-            raise refusal(error, "made smaller") from error
+        return await self._writes.between(_give_back)
 
     async def aside(self, work: Callable[[Store], T]) -> T:
         """Does what only reads and may take long on a connection of its own, so that no other read waits for it.
@@ -342,81 +316,7 @@ class Journal:
         `work` sees the journal as it was at one moment. A journal in SQLite cannot shrink its log meanwhile, so what
         takes minutes goes in pieces.
         """
-        return await asyncio.wrap_future(self._asides.submit(self._do_aside, work))
-
-    def _do_aside(self, work: Callable[[Store], T]) -> T:
-        if self._aside is None:
-            self._aside = Store(self._connect())
-        return self._aside.read(work)
-
-    async def dead_letters(
-        self, collection: str, *, limit: int, after: dead_letters.Place | None = None
-    ) -> list[DeadLetter]:
-        """At most `limit` dead letters by stage, document id and generation, those beyond `after`."""
-        return await self._read(
-            lambda store: dead_letters.page(store.database, store.key(collection), limit, after),
-        )
-
-    async def dead_letter_count(self, collection: str, generation: int, stage: str) -> int:
-        """How many documents an index could not take."""
-        return await self._read(
-            lambda store: dead_letters.count(store.database, store.key(collection), generation, stage)
-        )
-
-    async def dead_lettered(
-        self, collection: str, generation: int, stage: str, document_ids: Sequence[str]
-    ) -> list[str]:
-        """Those of the documents that an index could not take."""
-        return await self._read(
-            lambda store: dead_letters.among(store.database, store.key(collection), generation, stage, document_ids)
-        )
-
-    async def put_dead_letter(self, collection: str, letter: DeadLetter, tenure: leases.Tenure = leases.ANYONE) -> None:
-        """On return it is durable, in place of an older one of the same index and document.
-
-        Raises like `write`, and `Superseded` or `NotFound` when the index is another server's, or gone, by then.
-        """
-        place = (collection, letter.generation, letter.stage)
-        await self._write(lambda store: dead_letters.put(store.database, _entitled(store, place, tenure), letter), None)
-
-    async def withdraw_dead_letters(
-        self,
-        collection: str,
-        generation: int,
-        stage: str,
-        versions: Mapping[str, int],
-        tenure: leases.Tenure = leases.ANYONE,
-    ) -> None:
-        """Removes what is there of these documents, in these versions or older ones. Raises like `put_dead_letter`."""
-        place = (collection, generation, stage)
-
-        def work(store: Store) -> None:
-            dead_letters.withdraw(store.database, _entitled(store, place, tenure), generation, stage, versions)
-
-        await self._write(work, None)
-
-    async def retry_dead_letters(self, collection: str, document_ids: Sequence[str] = ()) -> Written:
-        """Writes documents that an index could not take anew, as they are: those given, or all. Raises like `write`."""
-        if document_ids:
-            return await self._rewrite(collection, lambda db, key: dead_letters.of_documents(db, key, document_ids))
-        sequence, count, after = 0, 0, ""
-        while True:
-            ids = await self._dead_documents(collection, after)
-            if not ids:
-                return Written(sequence, count, 0)
-            written = await self._rewrite(collection, partial(dead_letters.of_documents, document_ids=ids))
-            sequence, count, after = max(sequence, written.sequence), count + written.written_count, ids[-1]
-
-    async def _dead_documents(self, collection: str, after: str) -> list[str]:
-        return await self._read(
-            lambda store: dead_letters.documents(store.database, store.key(collection), _PAGE, after)
-        )
-
-    async def _rewrite(self, collection: str, choose: Callable[[Database, int], list[str]]) -> Written:
-        def work(store: Store) -> Written:
-            return store.write(collection, [Rewrite(each) for each in choose(store.database, store.key(collection))])
-
-        return await self._write(work, collection)
+        return await self._reads.aside(work)
 
     async def _matching(self, collection: str, filter: Filter) -> list[str]:
         found, after = list[str](), ""
@@ -437,77 +337,19 @@ class Journal:
         )
 
     async def _read(self, work: Callable[[Store], T]) -> T:
-        return await asyncio.wrap_future(self._reads.submit(self._read_now, work))
-
-    def _read_now(self, work: Callable[[Store], T]) -> T:
-        try:
-            return self._reader.read(work)
-        except Interrupted:
-            return self._reader.read(work)
-        except sqlite3.Error as error:
-            raise refusal(error, "read") from error
+        return await self._reads.read(work)
 
     async def _write(self, work: Callable[[Store], T], collection: str | None = CATALOG) -> T:
         """Does `work` in a transaction, once or, when that is undone, again; wakes who listens to `collection`.
 
         None is for what nobody listens to.
         """
-        outcome: Future[T] = Future()
-        with self._guard:
-            if len(self._waiting) >= _MOST_WAITING:
-                raise Overloaded("too many writes are waiting for the journal")
-            self._waiting.append(_Waiting(work, outcome, collection))
-        self._writes.submit(self._commit_waiting)
-        return await asyncio.wrap_future(outcome)
+        return await self._writes.write(work, collection)
 
-    def _commit_waiting(self) -> None:
-        """Group commit: everything that waits goes into one transaction."""
-        with self._guard:
-            group = [each for each in self._waiting if each.outcome.set_running_or_notify_cancel()]
-            self._waiting.clear()
-        if not group:
-            return
-        # Servers that write to several collections at once lock them in one order, and so do not lock each other out.
-        group.sort(key=lambda each: each.collection or "")
-        changed = {each.collection for each in group}
-        with self._recent.changing(None if changed & {None, CATALOG} else {each for each in changed if each}):
-            outcomes = self._outcomes(group)
-        for each, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                each.outcome.set_exception(outcome)
-            else:
-                each.outcome.set_result(outcome)
-        topics = {each for each in changed if each is not None}
+    def _changed(self, store: Store, topics: set[str]) -> None:
         for topic in topics:
             self._told(topic)
-        self._writer.announce([f"{self._name} {topic}" for topic in topics])
-
-    def _outcomes(self, group: Sequence[_Waiting]) -> list[Any]:
-        try:
-            return self._committed(group)
-        except Exception as error:
-            self._writer.rollback()
-            if isinstance(error, TamisError):
-                _LOG.warning("journal commit failed", reason=error.message)
-            else:
-                _LOG.exception("journal commit failed")
-            return [refusal(error, "written")] * len(group)
-
-    def _committed(self, group: Sequence[_Waiting]) -> list[Any]:
-        for attempt in range(1, _MOST_ATTEMPTS + 1):
-            try:
-                started = time.monotonic()
-                self._writer.begin()
-                outcomes = [_attempt(self._writer, each.work) for each in group]
-                self._writer.commit()
-                self.committed(len(group), time.monotonic() - started)
-                return outcomes
-            except Interrupted:
-                self._writer.rollback()
-                if attempt == _MOST_ATTEMPTS:
-                    raise
-                time.sleep(attempt * random.uniform(0.0, 0.05))  # so that two do not get in each other's way again
-        raise AssertionError("unreachable")
+        store.announce([f"{self._name} {topic}" for topic in topics])
 
     def _told(self, topic: str | None) -> None:
         """None stands for every topic."""
@@ -523,39 +365,16 @@ class Journal:
     def _end(self) -> None:
         if self._notifications is not None:
             self._notifications.close()
-        self._writes.shutdown(wait=True)
-        self._reads.shutdown(wait=True)
-        self._asides.shutdown(wait=True, cancel_futures=True)
-        if self._aside is not None:
-            self._aside.close()
-        self._writer.close()
-        self._reader.close()
+        self._writes.close()
+        self._reads.close()
+
+
+def _give_back(store: Store) -> int:
+    try:
+        return store.database.give_back()
+    except sqlite3.Error as error:
+        raise refusal(error, "made smaller") from error
 
 
 def _page(store: Store, collection: str, filter: Filter, after: str) -> matching.Page:
     return matching.page(store.database, store.key(collection), filter, after=after)
-
-
-def _entitled(store: Store, place: leases.Place, tenure: leases.Tenure) -> int:
-    """The collection's key. Raises `NotFound` for another incarnation, `Superseded` without the lease."""
-    collection = place[0]
-    key = store.key(collection)
-    if tenure.incarnation not in ("", store.collection(collection).incarnation):
-        raise NotFound("collection", collection, field="collection")
-    if tenure.epoch is not None:
-        leases.keep(store.database, place, tenure.epoch)
-    return key
-
-
-def _attempt(store: Store, work: Callable[[Store], Any]) -> Any:
-    """One write of a group. What a caller did wrong is undone and returned; anything else fails the whole group."""
-    store.savepoint()
-    try:
-        result = work(store)
-    except Interrupted:
-        raise
-    except TamisError as error:
-        store.undo()
-        return error
-    store.release()
-    return result

@@ -98,10 +98,8 @@ def discover() -> list[InstalledPlugin]:
     """Every installed plugin by group and name. Imports none of them."""
     found: dict[tuple[str, str, str], InstalledPlugin] = {}
     for distribution in distributions():
-        for entry_point in distribution.entry_points:
-            if entry_point.group in GROUPS:
-                plugin = _installed(entry_point, distribution)
-                found.setdefault((plugin.group, plugin.name, plugin.distribution), plugin)
+        for plugin in _brought(distribution):
+            found.setdefault((plugin.group, plugin.name, plugin.distribution), plugin)
     return [found[key] for key in sorted(found)]
 
 
@@ -116,9 +114,13 @@ def candidates(name: str, plugins: Sequence[InstalledPlugin]) -> list[InstalledP
     return [each for each in plugins if each.name == short and (not group or each.group in (group, f"tamis.{group}"))]
 
 
-def _installed(entry_point: EntryPoint, distribution: Distribution) -> InstalledPlugin:
-    name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "unknown").lower()
-    return InstalledPlugin(entry_point.name, entry_point.group, name, distribution.version, entry_point)
+def _brought(distribution: Distribution) -> list[InstalledPlugin]:
+    points = [each for each in distribution.entry_points if each.group in GROUPS]
+    if not points:
+        return []
+    told = distribution.metadata  # is read and parsed anew each time
+    name = re.sub(r"[-_.]+", "-", told["Name"] or "unknown").lower()
+    return [InstalledPlugin(each.name, each.group, name, told["Version"], each) for each in points]
 
 
 def _inspected(plugin: InstalledPlugin) -> Inspected:
