@@ -88,7 +88,7 @@ class Encoder:
         hidden = self._runtime.run(Rows(rows))
         lengths = torch.tensor([len(each) for each in rows], device=hidden.device)
         pooled = torch.nn.functional.normalize(torch.segment_reduce(hidden, "mean", lengths=lengths), dim=1)
-        vectors, parts = pooled.cpu().numpy(), hidden.split([len(each) for each in rows])
+        vectors, parts = pooled.cpu().numpy(), torch.split(hidden, [len(each) for each in rows])
         return [
             Encoded(vectors[at], self._token_vectors(parts[at], job.tokens) if job.wants_tokens else None)
             for at, job in enumerate(jobs)

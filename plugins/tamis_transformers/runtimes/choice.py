@@ -49,7 +49,8 @@ def weights_dtype(wish: Wish, device: torch.device) -> torch.dtype:
     may_be_exported = wish.runtime not in ("auto", "torch") or (wish.runtime == "auto" and wish.is_measured)
     if wish.dtype == "int8" or (device.type == "cpu" and may_be_exported):
         return torch.float32
-    return dtype_of(wish.dtype, device)
+    found: torch.dtype = dtype_of(wish.dtype, device)
+    return found
 
 
 def _unmeasured(wish: Wish, device: torch.device) -> RuntimeName:

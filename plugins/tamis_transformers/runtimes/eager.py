@@ -31,7 +31,7 @@ class PaddedTorch:
     def run(self, rows: Rows) -> torch.Tensor:
         inputs = padded(self._network.form, rows)
         tensors = [placed(each, self._device) for each in inputs.arrays]
-        output = self._network(*tensors).float()
+        output: torch.Tensor = self._network(*tensors).float()
         return output[tensors[1].bool()] if self._network.form.per_token else output
 
 
@@ -97,8 +97,8 @@ def _attention(
         return _on_cuda(query, key, value, more), None
     output = query.new_empty((1, query.shape[2], query.shape[1], query.shape[3]))
     for start, end in pairwise(more["bounds"]):
-        part = (each[:, :, start:end] for each in (query, key, value))
-        attended = torch.nn.functional.scaled_dot_product_attention(*part, scale=scale)
+        rows, keys, values = (each[:, :, start:end] for each in (query, key, value))
+        attended = torch.nn.functional.scaled_dot_product_attention(rows, keys, values, scale=scale)
         output[:, start:end] = attended.transpose(1, 2)
     return output, None
 
@@ -107,10 +107,10 @@ def _on_cuda(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, more: 
     """All rows by one kernel."""
     from torch.nn.attention.varlen import varlen_attn
 
-    parts = [each[0].transpose(0, 1).contiguous() for each in (query, key, value)]
+    rows, keys, values = (each[0].transpose(0, 1).contiguous() for each in (query, key, value))
     offsets, most = more["offsets"], more["most"]
-    found: torch.Tensor = varlen_attn(*parts, offsets, offsets, most, most, scale=more.get("scaling"))
-    return found.unsqueeze(0)
+    found = varlen_attn(rows, keys, values, offsets, offsets, most, most, scale=more.get("scaling"))
+    return (found if isinstance(found, torch.Tensor) else found[0]).unsqueeze(0)
 
 
 AttentionInterface.register(_ATTENTION, _attention)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -37,16 +38,14 @@ class OpenVinoGraph:
         return unpadded(self._graph(list(inputs.arrays))[0], inputs, self._form)
 
     def _make(self, network: Network, folder: Path) -> None:
-        import openvino
-
+        openvino = _openvino()
         with warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # about tracing: that shapes stay dynamic is tested
             model = openvino.convert_model(network, example_input=example(network.form))
         openvino.save_model(model, folder / _FILE, compress_to_fp16=False)
 
     def _load(self, folder: Path) -> Any:
-        import openvino
-
+        openvino = _openvino()
         precision = "bf16" if self._dtype is torch.bfloat16 else "f32"
         hints = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -54,3 +53,11 @@ class OpenVinoGraph:
             "INFERENCE_PRECISION_HINT": precision,
         }
         return openvino.Core().compile_model(str(folder / _FILE), "CPU", hints)
+
+
+def _openvino() -> Any:
+    """The package, without what reports its use to its makers."""
+    sys.modules.setdefault("openvino_telemetry", cast("Any", None))
+    import openvino
+
+    return openvino

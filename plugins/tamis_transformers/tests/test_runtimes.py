@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,13 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(folder: Path, m
     for name in ("openvino", "onnxruntime"):
         with pytest.raises(ConfigurationError, match=rf"pip install 'tamis\[{name}\]'"):
             placed(folder / "bert", name, None)
+
+
+def test_openvino_reports_its_use_to_nobody() -> None:
+    asked = "import openvino.tools.ovc.telemetry_utils as it; print(it.tm.__name__)"
+    opened = "from tamis_transformers.runtimes.openvino_graph import _openvino; _openvino(); "
+    found = subprocess.run([sys.executable, "-c", opened + asked], capture_output=True, text=True, check=True).stdout
+    assert found.split() == ["openvino.tools.ovc.telemetry_stub"]
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("torch", "int8"), ("openvino", "float16"), ("onnxruntime", "bfloat16")])

@@ -6,7 +6,8 @@ import asyncio
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -65,7 +66,7 @@ class Journal(DeadLetterBox):
         self._listeners: dict[str, set[Callable[[], None]]] = {}
         self._notifications: Notifications | None = None
         self._recent = Recent(0 if self.is_shared else _MOST_KEPT)  # of what others write one hears too late
-        self._writes.changing = lambda topics: self._recent.changing(None if topics & {None, CATALOG} else topics)
+        self._writes.changing = self._changing
 
     @property
     def is_shared(self) -> bool:
@@ -345,6 +346,10 @@ class Journal(DeadLetterBox):
         None is for what nobody listens to.
         """
         return await self._writes.write(work, collection)
+
+    def _changing(self, topics: Set[str | None]) -> AbstractContextManager[None]:
+        known = {each for each in topics if each}
+        return self._recent.changing(known if len(known) == len(topics) else None)
 
     def _changed(self, store: Store, topics: set[str]) -> None:
         for topic in topics:

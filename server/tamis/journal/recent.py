@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator, Hashable
+from collections.abc import Generator, Hashable, Set
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -28,7 +28,7 @@ class Recent:
         self._guard = threading.Lock()
         self._numbers = count(_CHANGING + 1)
         self._editions: dict[str, int] = {}
-        self._changing: Collection[str] | None = ()
+        self._changing: Set[str] | None = frozenset()
         self._values: dict[Hashable, tuple[Any, int]] = {}
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Recent:
                     self._size -= self._values.pop(next(iter(self._values)))[1]
 
     @contextmanager
-    def changing(self, collections: Collection[str] | None) -> Generator[None, None, None]:
+    def changing(self, collections: Set[str] | None) -> Generator[None, None, None]:
         """Around a commit that changes these collections, None standing for any. One at a time."""
         with self._guard:
             self._changing = collections
@@ -73,4 +73,4 @@ class Recent:
             yield
         finally:
             with self._guard:
-                self._changing = ()
+                self._changing = frozenset()
