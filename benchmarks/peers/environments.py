@@ -25,6 +25,9 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "pylate": ("pylate",),
 }
 """What is installed in each, with the versions that pip chooses."""
+_UNWANTED = ("torchvision", "openvino-telemetry")
+"""What comes with some: the one is built for another PyTorch and breaks the import of transformers, the other reports its
+use to its makers."""
 _CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 
@@ -75,7 +78,11 @@ def _made(folder: Path, name: str) -> str | None:
     done = subprocess.run(
         [*pip, "--constraint", str(_CONSTRAINTS), *ENVIRONMENTS[name]], capture_output=True, text=True, check=False
     )
-    return None if done.returncode == 0 else _reason(done.stderr or done.stdout)
+    if done.returncode != 0:
+        return _reason(done.stderr or done.stdout)
+    removing = [str(executable), "-m", "pip", "uninstall", "--quiet", "--yes", *_UNWANTED]
+    subprocess.run(removing, capture_output=True, check=True)
+    return None
 
 
 def _packages(folder: Path, name: str) -> Path:
