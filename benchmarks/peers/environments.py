@@ -26,8 +26,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
 }
 """What is installed in each, with the versions that pip chooses."""
 _UNWANTED = ("torchvision", "openvino-telemetry")
-"""What comes with some: the one is built for another PyTorch and breaks the import of transformers, the other reports its
-use to its makers."""
+"""What comes with some: the one is built for another PyTorch and breaks imports, the other reports its use."""
 _CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 
 
