@@ -18,8 +18,11 @@ __all__ = ["Watched", "processor_seconds", "serving", "with_static_words"]
 _SERVER = """
 import asyncio, sys
 from pathlib import Path
+from tamis.cli.serve import LogFormat, configure_logs
 from tamis.config import load
 from tamis.rpc.app import running
+
+configure_logs(LogFormat.JSON)  # to standard error: nobody reads more than a line of standard output
 
 async def serve():
     async with running(load(Path(sys.argv[1]))) as server:
