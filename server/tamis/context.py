@@ -89,6 +89,13 @@ class Companions:
 
 
 @dataclass(slots=True)
+class _Ending:
+    """Shared by a call and those that stages derive from it."""
+
+    has_come: bool = False
+
+
+@dataclass(slots=True)
 class Call:
     """One request in one stage.
 
@@ -104,13 +111,13 @@ class Call:
     usage: Usage = field(default_factory=Usage)
     notes: list[str] = field(default_factory=list)
     companions: Companions = field(default_factory=Companions)
-    _has_ended: bool = field(default=False, repr=False)
+    _ending: _Ending = field(default_factory=_Ending, repr=False)
     _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     @property
     def active(self) -> bool:
         """Whether somebody still waits for the result: neither ended nor past its deadline."""
-        return not (self._has_ended or self.deadline.passed)
+        return not (self._ending.has_come or self.deadline.passed)
 
     def check(self) -> None:
         """Raises `CallEnded` unless the call is active. Ask before every batch and every token."""
@@ -124,7 +131,7 @@ class Call:
 
     def end(self) -> None:
         """Tells every holder that nobody waits any more. Idempotent."""
-        self._has_ended = True
+        self._ending.has_come = True
         for tell in tuple(self._listeners):
             tell()
 

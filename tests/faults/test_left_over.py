@@ -55,7 +55,7 @@ def _leave_over(folder: Folder) -> None:
         upto = await index.checkpoint()
         await index.apply([Change(upto, "d3")], upto=upto)
         writer = index._open_writer()
-        writer.add_document(_document(Passage("d7#0", "d7", 1, "What it was before.")))
+        writer.add_document(_document(Passage("d7#0", "d7", 1, "What it was before."), []))
         writer.commit()
         await index.close()
         await retriever.close()

@@ -106,7 +106,7 @@ async def test_a_search_that_waits_behind_other_reads_ends_before_its_deadline(t
     ):
         client, gate = Client(channel, started.address), threading.Event()
         await client.fill()
-        started.tamis._journal._reads.submit(gate.wait)
+        started.tamis._journal._reads._reads.submit(gate.wait)
         try:
             with pytest.raises(CallFailed) as caught:
                 await client.search("sauce", timeout=1.0)

@@ -76,5 +76,7 @@ async def test_hosted_asks_the_provider_and_tells_what_it_bills(tmp_path: Path) 
 async def test_low_latency_encodes_nothing_but_the_query(tmp_path: Path) -> None:
     async with _served("low-latency", tmp_path, {}) as client:
         found = await client.search("smooth sauce", timeout=20)
-    report = _report(found, "late")
-    assert report.usage.cache_hit_count == len(found.hits)
+    (report,) = (each for each in found.stage_reports if each.stage == "late")
+    assert report.outcome == pb.STAGE_OUTCOME_RAN
+    assert report.usage.cache_hit_count == len(found.hits) + 1, "the passages' vectors, and the query's from dense"
+    assert report.usage.model_call_count == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tamis.deadline import Deadline
+from tamis.events import StageRole
 from tamis.expression import parse
 from tamis.model import Document, Query
 from tamis.pipeline import Pipeline
 from tamis.search import Search
 
-PIPELINE = Pipeline("", parse("words"), {}, {})
+PIPELINE = Pipeline("", parse("words"), {}, {"words": StageRole.RERANKER})
 
 
 def test_documents_to_be_alike_are_looked_for_with_the_query_which_alone_is_answered() -> None:

@@ -141,7 +141,7 @@ async def test_a_call_that_ends_while_it_is_tokenized_is_tokenized_no_further() 
 async def test_what_the_model_has_no_number_for_is_left_without_a_score(scores: Any) -> None:
     call = Call()
     async with opened(_reranker(scores=scores)) as it:
-        classifier = it._opened[0]._head._model.classifier
+        classifier = it._opened[0]._head._runtime._network.model.classifier
         hook = classifier.register_forward_hook(lambda *parts: parts[2].fill_(math.nan))
         yielded = [each async for each in it.rerank(Query("moon"), _passages(["sun"]), top_n=1, call=call)]
         hook.remove()
@@ -154,7 +154,7 @@ async def test_a_window_without_a_number_does_not_spoil_the_others() -> None:
         scorer, _ = it._opened
         (windows,) = scorer.tokenize("moon", [LONG]).windows
         expected = sorted(scorer.score(windows))
-        classifier = scorer._head._model.classifier
+        classifier = scorer._head._runtime._network.model.classifier
 
         def spoil(_: Any, __: Any, logits: Any) -> Any:
             logits[logits.argmin()] = math.nan
