@@ -407,6 +407,7 @@ async def test_a_write_that_was_divided_before_a_build_began_is_in_the_new_gener
         assert (await _build(client)).chunker == ""
         trace.gate.set()
         await writing
+        await client.wait()
         assert len(await _texts(client)) == 2
         await _ready(client, 2)
         await _switch(client, 2)
