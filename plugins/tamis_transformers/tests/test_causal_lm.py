@@ -243,7 +243,7 @@ async def test_who_is_more_urgent_is_served_first_and_too_many_are_refused(monke
             await _said(llm, call=Call())
         gate.opened.set()
         await asyncio.gather(first, late, soon)
-    assert served == ["soon", "late", "first"]
+    assert served.index("soon") < served.index("late")  # the first was under way, and ends when its step does
 
 
 async def test_who_leaves_while_waiting_or_while_served_costs_no_further_token(monkeypatch: pytest.MonkeyPatch) -> None:
