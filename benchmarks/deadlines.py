@@ -14,16 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +27,7 @@ from typing import Any
 import grpc
 import judged
 from judged import Judged, Judgement
+from processes import serving
 
 from tamis.model import Document
 from tamis.v1 import index_service_pb2, index_service_pb2_grpc, passage_pb2, search_service_pb2, search_service_pb2_grpc
@@ -38,19 +35,6 @@ from tamis.v1 import index_service_pb2, index_service_pb2_grpc, passage_pb2, sea
 DEADLINES = (0.02, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 5.0)
 MODES = {"fixed shares": "false", "learnt": "true"}
 _WARMING = 8
-_SERVER = """
-import asyncio, sys
-from pathlib import Path
-from tamis.config import load
-from tamis.rpc.app import running
-
-async def serve():
-    async with running(load(Path(sys.argv[1]))) as server:
-        print(server.address, flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(serve())
-"""
 _CONFIG = """
 [server]
 listen = "127.0.0.1:0"
@@ -87,7 +71,6 @@ def main() -> None:
     parser.add_argument("collection", type=Path, nargs="?")
     parser.add_argument("--draw", type=Path, nargs=2, metavar=("RECORD", "PICTURE"))
     parser.add_argument("--queries", type=int, default=20)
-    parser.add_argument("--documents", type=int, help="at most so many, those that are relevant first")
     parser.add_argument("--documents", type=int, help="at most so many, those that answer a question first")
     parser.add_argument("--concurrency", type=int, default=1)
     parser.add_argument("--pipeline", default="(bm25 % 50 | dense % 50) % 50 >> (prior | late) % 50 >> answer")
@@ -113,7 +96,7 @@ def _measured(given: Any, data: Path) -> dict[str, Any]:
     modes = {}
     for mode, learns in MODES.items():
         config = _CONFIG.format(data=data.resolve(), learns=learns, pipeline=given.pipeline)
-        with _serving(data, config) as address, grpc.insecure_channel(address) as channel:
+        with serving(data, config) as (address, _), grpc.insecure_channel(address) as channel:
             _index(channel, documents)
             modes[mode] = _searched(channel, warming, asked, given.deadlines, given.concurrency)
             _say(mode, modes[mode])
@@ -132,25 +115,6 @@ def _is_asked_for(document: Document, queries: Sequence[Judged]) -> bool:
     whole = SimpleNamespace(document_id=document.id, span=SimpleNamespace(start=0, end=len(document.text.encode())))
     hit: Any = SimpleNamespace(passage=whole)
     return any(each.key(hit) is not None for each in queries)
-
-
-@contextmanager
-def _serving(data: Path, config: str) -> Iterator[str]:
-    data.mkdir(parents=True, exist_ok=True)
-    file = data / "tamis.toml"
-    file.write_text(config)
-    command = [sys.executable, "-c", _SERVER, file]
-    with (
-        (data / "server.log").open("w") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        try:
-            if process.stdout is None or not (address := process.stdout.readline().strip()):
-                sys.exit(f"the server did not start; {data / 'server.log'} says why")
-            yield address
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
 
 
 def _index(channel: grpc.Channel, documents: Sequence[Any]) -> None:

@@ -97,8 +97,9 @@ def serving(folder: Path, config: str) -> Iterator[tuple[str, Watched]]:
         ) as process,
     ):
         try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip(), Watched(process.pid)
+            if process.stdout is None or not (address := process.stdout.readline().strip()):
+                sys.exit(f"the server did not start; {folder / 'server.log'} says why")
+            yield address, Watched(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
