@@ -78,12 +78,9 @@ class ColBertEmbedder(QueuedModel["ColBertEncoder", "Reading", Float32Array], Em
     ) -> AsyncGenerator[tuple[int, Float32Array], None]:
         """Position and token vectors of each text as its batch is done; shape [its tokens, dimensions]."""
         call.check()
-        left: list[int] = []
-        for position, text in enumerate(texts):
-            if (known := self._queries.get(text, kind, call)) is None:
-                left.append(position)
-            else:
-                yield position, known
+        known, left = self._queries.known(texts, kind, call)
+        for position, vectors in known.items():
+            yield position, vectors
         if not left:
             return
         tokenized = partial(self._model.tokenize, kind=kind)

@@ -16,9 +16,8 @@ from tamis.model import ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
 from tamis_transformers.checkpoint import BUNDLED, located
 from tamis_transformers.query_cache import CachedQueriesSettings, QueryCache
-from tamis_transformers.queued_model import QueuedModel
 from tamis_transformers.runtimes import RuntimeSettings
-from tamis_transformers.runtimes.stored import Wish, facts, wish_of
+from tamis_transformers.runtimes.placed_model import PlacedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.encoder import Encoded, Encoder, Job
@@ -36,16 +35,15 @@ class SentenceTransformersSettings(RuntimeSettings, CachedQueriesSettings):
     passage_prefix: str = ""
 
 
-class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Embedder):
+class SentenceTransformersEmbedder(PlacedModel["Encoder", "Job", "Encoded"], Embedder):
     """Reimers and Gurevych, "Sentence-BERT", 2019. Also gives token vectors, for late interaction."""
 
     Settings = SentenceTransformersSettings
     capabilities = Capabilities(score_kind=ScoreKind.COSINE)
 
     def __init__(self, settings: SentenceTransformersSettings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, located(settings.model))
         self._settings = settings
-        self._path = located(settings.model)
         self._queries: QueryCache[Encoded] = QueryCache(settings.query_cache_bytes, _size)
 
     @property
@@ -91,12 +89,9 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
         if not texts:
             return
         call.check()
-        left: list[int] = []
-        for position, text in enumerate(texts):
-            if (known := self._queries.get(text, kind, call)) is None:
-                left.append(position)
-            else:
-                yield position, known
+        known, left = self._queries.known(texts, kind, call)
+        for position, encoded in known.items():
+            yield position, encoded
         if not left:
             return
         is_query = kind is TextKind.QUERY
@@ -126,16 +121,6 @@ class SentenceTransformersEmbedder(QueuedModel["Encoder", "Job", "Encoded"], Emb
 
         encoder = Encoder(self._wish, device=self._settings.device, max_tokens=self._settings.max_tokens)
         return encoder, encoder.encode
-
-    def batch_cost(self, model: Encoder) -> int:
-        return model.batch_token_count
-
-    def facts(self) -> list[str]:
-        return facts(self._wish, self._settings.device)
-
-    @property
-    def _wish(self) -> Wish:
-        return wish_of(self._settings, self._path, self.cache_directory)
 
 
 def _size(encoded: Encoded) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
 
 from cachetools import LRUCache
@@ -46,6 +46,12 @@ class QueryCache(Generic[Result]):
             found = self._results.get(self._key(text, call))
         call.usage.cache_hit_count += found is not None
         return found
+
+    def known(self, texts: Sequence[str], kind: TextKind, call: Call) -> tuple[dict[int, Result], list[int]]:
+        """What is kept, by position, and the positions of which nothing is."""
+        found = {place: self.get(text, kind, call) for place, text in enumerate(texts)}
+        known = {place: each for place, each in found.items() if each is not None}
+        return known, [place for place in found if place not in known]
 
     def put(self, text: str, kind: TextKind, call: Call, result: Result) -> None:
         """Keeps what a query gave. Nobody may change it any more."""

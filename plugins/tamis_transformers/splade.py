@@ -71,9 +71,7 @@ class SpladeEmbedder(QueuedModel["TermWeigher", "Tokens", SparseVector], Embedde
 
     async def embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
         call.check()
-        kept = [self._queries.get(text, kind, call) for text in texts]
-        known = {place: each for place, each in enumerate(kept) if each is not None}
-        left = [place for place in range(len(texts)) if place not in known]
+        known, left = self._queries.known(texts, kind, call)
         if left:
             wanted = [texts[place] for place in left]
             async with aclosing(self.computed(wanted, self._model.tokenize, len, call)) as stream:

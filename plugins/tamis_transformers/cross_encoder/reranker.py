@@ -16,9 +16,8 @@ from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker
 from tamis_transformers.checkpoint import located
 from tamis_transformers.cross_encoder.templates import Template
-from tamis_transformers.queued_model import QueuedModel
 from tamis_transformers.runtimes import RuntimeSettings
-from tamis_transformers.runtimes.stored import Wish, facts, wish_of
+from tamis_transformers.runtimes.placed_model import PlacedModel
 
 if TYPE_CHECKING:
     from tamis_transformers.cross_encoder.frames import Pair
@@ -63,7 +62,7 @@ class CrossEncoderSettings(RuntimeSettings, CachedScoresSettings):
         return self
 
 
-class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseReranker):
+class CrossEncoderReranker(PlacedModel["PairScorer", "Pair", float], PointwiseReranker):
     """Reads query and passage together. Nogueira and Cho, "Passage Re-ranking with BERT", 2019; by a token's logit
     Nogueira et al., "Document Ranking with a Pretrained Sequence-to-Sequence Model", 2020; the best window as in Dai
     and Callan, "Deeper Text Understanding for IR with Contextual Neural Language Modeling", 2019."""
@@ -72,11 +71,10 @@ class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseRe
     capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
 
     def __init__(self, settings: CrossEncoderSettings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, located(settings.model))
         self._settings = settings
         if settings.scores == "probability":
             self.capabilities = Capabilities(score_kind=ScoreKind.PROBABILITY)
-        self._path = located(settings.model)
 
     async def score(self, query: Query, passages: Sequence[Passage], *, call: Call) -> AsyncIterator[tuple[int, float]]:
         """A passage's score comes when its last window is done. A window whose score is no number does not count."""
@@ -130,13 +128,3 @@ class CrossEncoderReranker(QueuedModel["PairScorer", "Pair", float], PointwiseRe
         )
         scorer = PairScorer(plan)
         return scorer, scorer.score
-
-    def batch_cost(self, model: PairScorer) -> int:
-        return model.batch_token_count
-
-    def facts(self) -> list[str]:
-        return facts(self._wish, self._settings.device)
-
-    @property
-    def _wish(self) -> Wish:
-        return wish_of(self._settings, self._path, self.cache_directory)
