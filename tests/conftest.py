@@ -6,9 +6,19 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from postgresql import Cluster, binaries
 
 os.environ.setdefault("TAMIS_CACHE_DIRECTORY", "")  # servers that tests start measure no runtimes
+# As the server's own: to colour a traceback with its locals takes a second, in the middle of a test.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 _SLOW = ("tests/faults/", "tests/cli/", "tests/contract/")
 
 

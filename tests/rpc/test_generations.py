@@ -80,7 +80,7 @@ def _generation(collection: pb.Collection, number: int) -> pb.Generation:
     return found
 
 
-async def _switch(client: Client, number: int, timeout: float = 20) -> pb.Collection:
+async def _switch(client: Client, number: int, timeout: float | None = 20) -> pb.Collection:
     request = pb.SwitchGenerationRequest(collection="docs", generation=number)
     switched = await client.call(client.index.SwitchGeneration(request, timeout=timeout))
     return switched.collection  # type: ignore[no-any-return]
@@ -277,11 +277,11 @@ replaces = "words"
 async def test_a_generation_that_is_behind_does_not_serve_and_the_message_says_where(servers: Servers) -> None:
     async with servers.start(fakes("words")) as client:
         await client.fill()
-    async with servers.start(REPLACED) as client:
+    async with servers.start(REPLACED, default_deadline=1.0) as client:
         built = await _build(client)
         assert dict(built.replacements) == {"words": "later"}
         with pytest.raises(CallFailed) as failed:
-            await _switch(client, 2, timeout=1)
+            await _switch(client, 2, timeout=None)  # the server's default, so that the server is who ends it
         assert failed.value.reason == "FAILED_PRECONDITION"
         assert "words by 5 changes" in failed.value.message
         assert (await _collection(client)).serving_generation == 1
