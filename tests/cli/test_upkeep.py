@@ -15,7 +15,10 @@ def test_a_collection_is_verified_compacted_and_told_about(tamis: Run, address: 
     assert tamis("index", tmp_path, "-C", "kept", TAMIS_ADDRESS=address).returncode == 0
     verified = tamis("verify", "kept", TAMIS_ADDRESS=address)
     assert verified.returncode == 0, verified.stderr
-    assert verified.stdout.count("as it should be") == 2
+    head, *rows = verified.stdout.splitlines()
+    assert head.split() == ["collection", "index", "generation", "sequence", "passages", "missing", "extra"]
+    assert [row.split()[-1] for row in rows] == ["ok", "ok"]
+    assert tamis("verify", "kept", "--repair", TAMIS_ADDRESS=address).stdout.split()[7] == "repaired"
     told = json.loads(tamis("verify", "kept", "--json", TAMIS_ADDRESS=address).stdout)
     assert [(each["stage"], each["missing_count"]) for each in told] == [("", "0"), ("bm25", "0")]
     compacted = tamis("compact", "kept", "--json", TAMIS_ADDRESS=address)

@@ -44,7 +44,7 @@ def verify(
     if json:
         print_json([{"collection": name, **fields_of(each, with_zeros=True)} for name, each in found])
     else:
-        console.print(_table(found) if found else "no collections yet")
+        console.print(_table(found, repair) if found else "no collections yet")
         for line in _details(found, repair):
             console.print(line, soft_wrap=True)
     if any(_differs(each) for _, each in found):
@@ -60,17 +60,18 @@ def _differs(found: pb.VerifyCollectionResponse) -> bool:
     return bool(found.missing_count or found.extra_count or found.document_ids or found.problems)
 
 
-def _table(found: list[tuple[str, pb.VerifyCollectionResponse]]) -> Table:
+def _table(found: list[tuple[str, pb.VerifyCollectionResponse]], repair: bool) -> Table:
+    """Narrow enough for 80 columns: what was repaired is told where that was asked for."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    numbers = ("generation", "sequence", "passages", "missing", "extra", "repaired")
+    numbers = ("generation", "sequence", "passages", "missing", "extra", *(["repaired"] if repair else []))
     for column in ("collection", "index", *numbers, ""):
-        table.add_column(column, justify="right" if column in numbers else "left")
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
     for name, each in found:
-        verdict = Text("differs", "bold red") if _differs(each) else Text("as it should be", "green")
-        counts = (each.generation, each.sequence, each.passage_count, each.missing_count, each.extra_count)
-        texts = [*(f"{count:,}" for count in counts), f"{each.repaired_document_count:,}"]
-        if not each.stage:
-            texts[3:] = ["", "", ""]
+        verdict = Text("differs", "bold red") if _differs(each) else Text("ok", "green")
+        counts = [each.generation, each.sequence, each.passage_count]
+        if each.stage:
+            counts += [each.missing_count, each.extra_count, *([each.repaired_document_count] if repair else [])]
+        texts = [f"{count:,}" for count in counts] + [""] * (len(numbers) - len(counts))
         table.add_row(Text(name, "bold"), each.stage or Text(_JOURNAL, "dim"), *texts, verdict)
     return table
 
