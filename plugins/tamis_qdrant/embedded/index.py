@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ import structlog
 
 from tamis.context import Call
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError, Unusable
+from tamis.errors import ConfigurationError, Unavailable, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
@@ -174,7 +174,11 @@ class EmbeddedIndex:
         await self._on_files(lambda: shutil.rmtree(self._directory, ignore_errors=True))
 
     async def _ask(self, do: str, *vectors: Float32Array, **fields: Any) -> dict[str, Any]:
-        """Asks the serving process; one that has died is replaced, once, and asked again."""
+        """Asks the serving process; one that has died is replaced, once, and asked again.
+
+        Raises `Unavailable` when that one is killed as well, and `WorkerGone` when it ends by itself, as it does over
+        files that it cannot read.
+        """
         worker = await self._serving()
         try:
             return await worker.ask(do, *vectors, **fields)
@@ -182,7 +186,13 @@ class EmbeddedIndex:
             if self._closed:
                 raise
             _LOG.warning("qdrant process ended; starting another", shard=str(self._shard().name))
-            return await (await self._serving()).ask(do, *vectors, **fields)
+        worker = await self._serving()
+        try:
+            return await worker.ask(do, *vectors, **fields)
+        except WorkerGone:
+            if await worker.was_killed():
+                raise Unavailable("the process of the embedded Qdrant is killed again and again") from None
+            raise
 
     async def _serving(self) -> Worker:
         async with self._starting:
@@ -241,17 +251,19 @@ class EmbeddedIndex:
             async with self._writing:
                 for request, vectors in missed:
                     info = await builder.ask("apply", vectors, **request)
-                await self._take_over(target, builder)
+                await _to_its_end(self._take_over(target, builder))
                 self._missed = None
             return info
         except BaseException:
-            if builder is not None:
-                await builder.kill()
-            shutil.rmtree(target, ignore_errors=True)
+            if self._shard() != target:
+                if builder is not None:
+                    await builder.kill()
+                shutil.rmtree(target, ignore_errors=True)
             raise
         finally:
-            self._missed = None
-            missed.remove()
+            async with self._writing:  # whoever adds to the file is done
+                self._missed = None
+                missed.remove()
 
     async def _take_over(self, target: Path, builder: Worker) -> None:
         """From here on the copy is the index; the old process answers what it was asked, then ends."""
@@ -295,6 +307,16 @@ class EmbeddedIndex:
 
     async def _on_files(self, work: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Whoever is cancelled meanwhile hears of it once the work is done."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _locked(file: Path) -> int:
