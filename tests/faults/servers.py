@@ -123,11 +123,11 @@ class Folder:
         (path / "tamis.toml").write_text(config or whole)
 
     @contextmanager
-    def running(self, *deaths: Death) -> Iterator[Running]:
+    def running(self, *deaths: Death, listen: str = "127.0.0.1:0") -> Iterator[Running]:
         """A server, killed at the latest when the context ends. Raises `EOFError` when it dies before it serves."""
         context = forked.context()
         ours, theirs = context.Pipe()
-        process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths))
+        process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths, listen))
         process.start()
         theirs.close()
         running = None
