@@ -75,6 +75,7 @@ class EmbeddedIndex:
         self._worker: Worker | None = None
         self._building: asyncio.Task[None] | None = None
         self._missed: Missed | None = None
+        self._tried = 0  # points outside the graph when one was last begun that did not come to be
         self._closed, self._tell_closed = False, closed
         self._lock: int | None = None
 
@@ -122,8 +123,8 @@ class EmbeddedIndex:
             info = await self._ask("apply", prepared.vectors, **request)
             if self._missed is not None:
                 await self._on_files(partial(self._missed.add, request, prepared.vectors))
-            elif self._wants_graph(info):
-                await self._start_building()
+            else:
+                await self._follow_up(info)
 
     async def checkpoint(self) -> int:
         return int((await self._ask("checkpoint"))["checkpoint"])
@@ -217,10 +218,17 @@ class EmbeddedIndex:
         if self._missed is not None and self._building is not None and self._missed.count + count > _MOST_OUTSIDE:
             await asyncio.wait([self._building])
 
-    def _wants_graph(self, info: Mapping[str, int]) -> bool:
-        """Whether enough points are outside the graph: searches look at each of them, and building is dear."""
+    async def _follow_up(self, info: Mapping[str, int]) -> None:
+        """Starts building where enough points are outside the graph: searches look at each of them, and building is
+        dear. What failed, as on a full disk, is tried again once as many points have come as are enough for a graph."""
         outside = info["points"] - info["indexed"]
-        return outside > self._shape.index_from and outside > min(_OUTSIDE * info["indexed"], _MOST_OUTSIDE)
+        if outside <= max(self._tried + self._shape.index_from, min(_OUTSIDE * info["indexed"], _MOST_OUTSIDE)):
+            return
+        self._tried = outside
+        try:
+            await self._start_building()
+        except OSError:
+            _LOG.exception("the shard could not be copied to build its graph; it serves on")
 
     async def _start_building(self) -> None:
         """Copies the shard, which nobody writes to meanwhile, and leaves the rest to a task."""
@@ -240,8 +248,9 @@ class EmbeddedIndex:
             _LOG.exception("the graph could not be built; the old one serves on")
             return
         async with self._writing:
-            if self._missed is None and not self._closed and self._wants_graph(info):
-                await self._start_building()
+            self._tried = 0
+            if self._missed is None and not self._closed:
+                await self._follow_up(info)
 
     async def _replaced_by(self, target: Path, missed: Missed) -> Mapping[str, int]:
         builder: Worker | None = None
@@ -364,8 +373,13 @@ def _empty(directory: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Leaves nothing of a copy that fails: the room may be wanted."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
+    try:
+        shutil.copytree(source, target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _point_to(directory: Path, shard: Path) -> None:

@@ -182,6 +182,22 @@ async def test_a_graph_whose_builder_is_killed_costs_nothing_but_the_graph(tmp_p
         assert (await it.found("word305 number305"))[0] == "d305/0"
 
 
+async def test_a_shard_that_cannot_be_copied_serves_on_and_a_graph_is_tried_again_when_much_has_come(
+    tmp_path: Path,
+) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        os.mkfifo(tmp_path / "index" / "shard-1" / "pipe")  # no file that can be copied
+        await it.put(*_documents(0, 120))
+        (tmp_path / "index" / "shard-1" / "pipe").unlink()
+        assert _shards(tmp_path) == ["shard-1"], "nothing is left of the copy"
+        await it.put(*_documents(120, 130))
+        assert _shards(tmp_path) == ["shard-1"]
+        await it.put(*_documents(130, 250))
+        await it.index.built()  # type: ignore[attr-defined]
+        assert _shards(tmp_path) == ["shard-2"]
+        assert len(await it.held()) == 250
+
+
 async def test_writes_wait_for_the_graph_once_too_much_was_written_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
