@@ -273,7 +273,7 @@ class Indexes:
         try:
             reached = await index.checkpoint()
         except (Unavailable, Overloaded):
-            return index  # on a server that is away; the follower goes on asking, and tells the problem
+            return index  # its engine is away; the follower goes on asking, and tells the problem
         except BaseException:
             await index.close()
             raise

@@ -22,7 +22,7 @@ __all__ = ["serve"]
 HERE = Path(__file__).parent
 
 
-def serve(folder: Path, connection: Connection, deaths: Sequence[points.Death]) -> None:
+def serve(folder: Path, connection: Connection, deaths: Sequence[points.Death], listen: str = "127.0.0.1:0") -> None:
     """Serves `folder`: `tamis.toml`, `data`, `site` with the plugins of tests, `log`; sends its address."""
     log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 2)
@@ -32,11 +32,11 @@ def serve(folder: Path, connection: Connection, deaths: Sequence[points.Death]) 
     os.environ["TAMIS_TEST_DEATHS"] = points.encoded(deaths)
     points.install(deaths)
     configure_logs(LogFormat.JSON)
-    asyncio.run(_serve(folder, connection))
+    asyncio.run(_serve(folder, connection, listen))
 
 
-async def _serve(folder: Path, connection: Connection) -> None:
-    config = load(folder / "tamis.toml").with_server(listen="127.0.0.1:0", data_directory=str(folder / "data"))
+async def _serve(folder: Path, connection: Connection, listen: str) -> None:
+    config = load(folder / "tamis.toml").with_server(listen=listen, data_directory=str(folder / "data"))
     loop = asyncio.get_running_loop()
     async with running(config) as server:
         connection.send(server.address)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-__all__ = ["Death", "encoded", "install", "install_in_worker"]
+__all__ = ["WHEN", "Death", "check", "encoded", "install", "install_in_worker"]
+
+When = Literal["before", "during", "after"]
+WHEN: tuple[When, ...] = get_args(When)
+_COMMITS = ("journal.commit", "tantivy.commit", "tokens.commit")
 
 
 @dataclass(frozen=True)
@@ -18,11 +24,12 @@ class Death:
     """Dies at the `count`-th call of `point`: `before` it, `after` it, or `during`: `delay` seconds after it began.
 
     A point is a call of an engine's, a method of ours, or how a statement to SQLite begins; behind the word COMMIT, the
-    end of that statement's transaction. `whole` has a worker of the embedded Qdrant take its server with it.
+    end of that statement's transaction. Those of the embedded Qdrant are counted in each of its processes; `whole` has
+    one take its server with it.
     """
 
     point: str
-    when: Literal["before", "during", "after"] = "before"
+    when: When = "before"
     count: int = 1
     delay: float = 0.0005
     whole: bool = True
@@ -34,6 +41,7 @@ class Death:
 class _Countdown:
     def __init__(self, death: Death) -> None:
         self._death, self._left = death, death.count
+        self._process, self._server = os.getpid(), os.getppid()
 
     def around(self, work: Callable[[], Any]) -> Any:
         self._left -= 1
@@ -42,8 +50,8 @@ class _Countdown:
         match self._death.when:
             case "before":
                 self._die()
-            case "during":  # by the kernel, whatever holds the interpreter's lock
-                signal.setitimer(signal.ITIMER_REAL, self._death.delay)
+            case "during":  # not of its own doing, whatever holds the interpreter's lock
+                self._die_later()
                 work()
                 signal.pause()
             case "after":
@@ -52,9 +60,23 @@ class _Countdown:
         raise AssertionError("died")
 
     def _die(self) -> None:
-        if self._death.point.startswith("worker.") and self._death.whole:
-            os.kill(os.getppid(), signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
+        if self._takes_server:
+            os.kill(self._server, signal.SIGKILL)
+        os.kill(self._process, signal.SIGKILL)
+
+    def _die_later(self) -> None:
+        """An alarm ends this process alone."""
+        if not self._takes_server:
+            signal.setitimer(signal.ITIMER_REAL, self._death.delay)
+        elif os.fork() == 0:
+            time.sleep(self._death.delay)
+            os.kill(self._server, signal.SIGKILL)
+            os.kill(self._process, signal.SIGKILL)
+            os._exit(0)
+
+    @property
+    def _takes_server(self) -> bool:
+        return self._death.point.startswith("worker.") and self._death.whole
 
 
 def encoded(deaths: Sequence[Death]) -> str:
@@ -63,12 +85,23 @@ def encoded(deaths: Sequence[Death]) -> str:
 
 
 def install(deaths: Sequence[Death]) -> None:
-    """In the server's process, before it starts."""
+    """In the server's process, before it starts. Raises `LookupError` for a point that is no place of today's code."""
+    check(deaths)
     counted = {each.point: _Countdown(each) for each in deaths if not each.point.startswith("worker.")}
     if counted:
         _wrap_sqlite(counted)
         _wrap_tantivy(counted)
         _wrap_methods(counted)
+
+
+def check(deaths: Sequence[Death]) -> None:
+    """Raises `LookupError` for a point that is no place of today's code. Statements are not looked up."""
+    import qdrant_edge
+
+    known = {*_COMMITS, *(f"worker.{each}" for each in vars(qdrant_edge.EdgeShard))}
+    known |= {f"{kind.__name__}.{each}" for kind in _kinds() for each in vars(kind)}
+    if unknown := [each.point for each in deaths if " " not in each.point and each.point not in known]:
+        raise LookupError(f"no such points: {unknown}")
 
 
 def install_in_worker(text: str) -> None:
@@ -89,15 +122,14 @@ def install_in_worker(text: str) -> None:
 
         @staticmethod
         def load(*given: Any) -> Shard:
-            return Shard(real.load(*given))
+            return Shard(_around(counted.get("worker.load"), real.load)(*given))
 
         @staticmethod
         def create(*given: Any) -> Shard:
-            return Shard(real.create(*given))
+            return Shard(_around(counted.get("worker.create"), real.create)(*given))
 
         def __getattr__(self, name: str) -> Any:
-            found, countdown = getattr(self._shard, name), counted.get(f"worker.{name}")
-            return found if countdown is None else lambda *given: countdown.around(lambda: found(*given))
+            return _around(counted.get(f"worker.{name}"), getattr(self._shard, name))
 
     qdrant_edge.EdgeShard = Shard
 
@@ -167,20 +199,33 @@ def _wrap_tantivy(counted: dict[str, _Countdown]) -> None:
     tantivy.Index = Index
 
 
-def _wrap_methods(counted: dict[str, _Countdown]) -> None:
-    """Coroutines: `POINT` is `Class.method`; those of `during` begin their delay with the call."""
+def _around(countdown: _Countdown | None, work: Callable[..., Any]) -> Callable[..., Any]:
+    return work if countdown is None else lambda *given: countdown.around(lambda: work(*given))
+
+
+def _kinds() -> Sequence[type]:
     from tamis.indexes import Indexes
     from tamis_qdrant.embedded.index import EmbeddedIndex
+    from tamis_qdrant.embedded.missed import Missed
+    from tamis_qdrant.server.collection import ServerCollection
     from tamis_qdrant.server.index import ServerIndex
     from tamis_tantivy.index import TantivyIndex
     from tamis_transformers.late_interaction.index import TokenIndex
 
-    for kind in (Indexes, EmbeddedIndex, ServerIndex, TantivyIndex, TokenIndex):
+    return (Indexes, EmbeddedIndex, Missed, ServerCollection, ServerIndex, TantivyIndex, TokenIndex)
+
+
+def _wrap_methods(counted: dict[str, _Countdown]) -> None:
+    """`POINT` is `Class.method`; coroutines know no `during`."""
+    for kind in _kinds():
         for name in [each for each in vars(kind) if f"{kind.__name__}.{each}" in counted]:
             setattr(kind, name, _counted(getattr(kind, name), counted[f"{kind.__name__}.{name}"]))
 
 
 def _counted(method: Callable[..., Any], countdown: _Countdown) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(method):
+        return lambda *given, **named: countdown.around(lambda: method(*given, **named))
+
     async def wrapped(*given: Any, **named: Any) -> Any:
         countdown._left -= 1
         if countdown._left:

@@ -88,6 +88,11 @@ class Running:
         listed = self.client.index.ListCollections(index_service_pb2.ListCollectionsRequest(page_size=100))
         return {each.id for each in listed.collections}
 
+    def problems(self, collection: str = "docs") -> dict[str, str]:
+        """The problem of each index, by stage; empty while all is well."""
+        request = index_service_pb2.GetCollectionRequest(collection=collection)
+        return {each.stage: each.problem for each in self.client.index.GetCollection(request).collection.indexes}
+
     def found(self, stage: str, query: str, collection: str = "docs") -> Counter[str]:
         """Ids of the passages that retrievers find, in all."""
         request = search_service_pb2.RetrieveRequest(
@@ -118,11 +123,11 @@ class Folder:
         (path / "tamis.toml").write_text(config or whole)
 
     @contextmanager
-    def running(self, *deaths: Death) -> Iterator[Running]:
+    def running(self, *deaths: Death, listen: str = "127.0.0.1:0") -> Iterator[Running]:
         """A server, killed at the latest when the context ends. Raises `EOFError` when it dies before it serves."""
         context = forked.context()
         ours, theirs = context.Pipe()
-        process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths))
+        process = context.Process(target=launcher.serve, args=(self.path, theirs, deaths, listen))
         process.start()
         theirs.close()
         running = None

@@ -7,11 +7,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import grpc
 import pytest
-from faults.points import Death
+from faults.points import WHEN, Death, check
 from faults.servers import Folder, qdrant_server
 from faults.writers import Writers
 
@@ -36,16 +37,31 @@ COMMITS = [
     Death("EmbeddedIndex.prepared", "after", 3),  # the next batch is ahead while one is applied
     Death("EmbeddedIndex.apply_prepared", "before", 2),
     Death("EmbeddedIndex.apply_prepared", "after", 2),
-    Death("EmbeddedIndex._take_over", "before", 1),
-    Death("EmbeddedIndex._take_over", "after", 1),
-    Death("ServerIndex._delete", "after", 2),
-    Death("ServerIndex._upsert", "before", 4),
-    Death("ServerIndex._upsert", "after", 4),
+    Death("ServerIndex._points", "after", 2),
+    Death("ServerCollection.upsert", "before", 4),
+    Death("ServerCollection.upsert", "after", 4),
+    Death("ServerCollection.delete_older", "after", 2),  # all is there but the checkpoint
+    Death("ServerCollection.mark", "after", 2),
     Death("ServerIndex.apply", "after", 2),
 ]
 SHORT = (1, 4, 11)
+GRAPHS = [
+    Death("EmbeddedIndex._start_building", "before"),  # inside of apply_prepared
+    Death("EmbeddedIndex._start_building", "after"),
+    Death("worker.optimize", "before"),
+    Death("worker.optimize", "during"),
+    Death("worker.optimize", "after"),
+    Death("Missed.add", "before"),
+    Death("Missed.add", "after"),
+    Death("EmbeddedIndex._take_over", "before"),
+    Death("EmbeddedIndex._take_over", "after"),
+    Death("Missed.remove", "after"),
+]
+_MANY = 200  # documents of a writer, which are enough for a graph
 ENDS = [
     Death("Indexes._add", "before"),  # the journal has it, no index does
+    Death("worker.create", "during", delay=0.01),
+    Death("worker.create", "after"),
     Death("TantivyIndex.checkpoint", "after"),  # one index is there, the others are not
     Death("Indexes._add", "after"),
     Death("Indexes.remove", "before"),
@@ -60,8 +76,14 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
         yield Folder(tmp_path, qdrant=url)
 
 
-def _check_commit(folder: Folder, *deaths: Death) -> None:
-    writers = Writers(2, seed=7)
+def test_every_point_is_a_place_of_todays_code() -> None:
+    check([*COMMITS, *GRAPHS, *ENDS, *chain(*RECOVERIES), *WORKERS, KILLED])
+    with pytest.raises(LookupError, match="gone"):
+        check([Death("EmbeddedIndex.gone")])
+
+
+def _check_commit(folder: Folder, *deaths: Death, ids: int = 40) -> None:
+    writers = Writers(2, seed=7, ids=ids)
     with folder.running() as server:
         server.create()
     for death in deaths:
@@ -82,6 +104,12 @@ def test_a_server_that_dies_in_commits_loses_nothing(folder: Folder) -> None:
 @pytest.mark.parametrize("death", COMMITS, ids=str)
 def test_a_server_that_dies_in_a_commit_loses_nothing(folder: Folder, death: Death) -> None:
     _check_commit(folder, death)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("death", GRAPHS, ids=str)
+def test_a_server_that_dies_while_a_graph_is_built_or_takes_over_loses_nothing(tmp_path: Path, death: Death) -> None:
+    _check_commit(Folder(tmp_path), death, ids=_MANY)
 
 
 def _check_end(folder: Folder, deaths: list[Death]) -> None:
@@ -114,7 +142,8 @@ def test_a_collection_is_whole_or_gone_wherever_its_creation_or_deletion_broke_o
 
 RECOVERIES = [
     (Death("tantivy.commit", "before"), Death("tantivy.commit", "during")),
-    (Death("worker.flush", "before"), Death("worker.flush", "after")),
+    (Death("worker.create", "during", delay=0.01), Death("worker.update", "before")),
+    (Death("worker.update", "before", 5), Death("worker.flush", "after")),
     (Death("tokens.commit", "before"), Death("tokens.commit", "after")),
     (Death("Indexes.open", "before"), Death("Indexes.open", "after")),
 ]
@@ -165,22 +194,51 @@ def test_the_process_of_the_embedded_engine_is_killed_alone_and_nothing_is_lost(
         writers.settle(folder.documents())
 
 
+WORKERS = [
+    *(Death("worker.update", when, 7, whole=False) for when in WHEN),
+    *(Death("worker.flush", when, 3, whole=False) for when in WHEN),
+    *(Death("worker.optimize", when, whole=False) for when in WHEN),
+]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("when", ["before", "during", "after"])
-@pytest.mark.parametrize("point", ["worker.update", "worker.flush"])
-def test_the_process_of_the_embedded_engine_dies_at_a_point_and_nothing_is_lost(
-    tmp_path: Path, point: str, when: str
-) -> None:
-    folder, writers = Folder(tmp_path), Writers(2, seed=10)
-    with folder.running(Death(point, when, 7, whole=False)) as server:  # type: ignore[arg-type]
+@pytest.mark.parametrize("death", WORKERS, ids=str)
+def test_the_process_of_the_embedded_engine_dies_at_a_point_and_nothing_is_lost(tmp_path: Path, death: Death) -> None:
+    """Again and again: each process does."""
+    folder, writers = Folder(tmp_path), Writers(2, seed=10, ids=_MANY)
+    died = "the graph could not be built" if death.point == "worker.optimize" else "qdrant process ended"
+    with folder.running(death) as server:
         server.create()
         writers.start(server.address)
-        writers.wait(60)
+        while died not in folder.log():
+            writers.wait(20)
         writers.stop()
         assert not writers.failures
         server.settle()
         writers.settle(folder.documents())
-    assert "qdrant process ended" in folder.log()
+
+
+KILLED = Death("worker.retrieve", whole=False)  # when it is asked for its checkpoint
+
+
+def test_an_index_whose_process_is_killed_whenever_it_starts_is_kept_and_catches_up_later(tmp_path: Path) -> None:
+    folder, writers = Folder(tmp_path), Writers(1, seed=11)
+    for _ in range(2):
+        with folder.running(KILLED) as server:
+            if not server.collections():
+                server.create()
+            writers.start(server.address)
+            writers.wait(3)
+            writers.stop()
+            assert not writers.failures
+            while (problem := server.problems()["dense"]) == "":
+                pass
+            assert problem == "APPLY_FAILED"
+            assert server.problems()["bm25"] == ""
+    assert not [*folder.data.glob("indexes/*/*.damaged")]
+    with folder.running() as server:
+        server.settle()
+        writers.settle(folder.documents())
 
 
 def _children(pid: int) -> list[int]:

@@ -23,8 +23,8 @@ class Writer:
     `known` is what was acknowledged, by id; `pending` what was sent after that, batch by batch, None for a deletion.
     """
 
-    def __init__(self, name: str, seed: int, collection: str = "docs") -> None:
-        self.name, self._random, self._collection = name, Random(seed), collection
+    def __init__(self, name: str, seed: int, collection: str = "docs", ids: int = _IDS) -> None:
+        self.name, self._random, self._collection, self._ids = name, Random(seed), collection, ids
         self.known: dict[str, str] = {}
         self.pending: deque[dict[str, str | None]] = deque()
         self.failure: grpc.RpcError | None = None
@@ -83,15 +83,16 @@ class Writer:
     def _batch(self) -> dict[str, str]:
         """Some of the documents, as nobody has written them before."""
         self._turn += 1
-        numbers = self._random.sample(range(_IDS), self._random.randint(1, 8))
+        numbers = self._random.sample(range(self._ids), self._random.randint(1, 8))
         return {f"{self.name}-{each}": f"sauce {each} of {self.name} in turn {self._turn}. " * 3 for each in numbers}
 
 
 class Writers:
     """Several of them at once, each on a thread of its own."""
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.each = [Writer(f"w{number}", seed * 100 + number) for number in range(count)]
+    def __init__(self, count: int, seed: int, ids: int = _IDS) -> None:
+        """`ids` is the most documents that each has at once."""
+        self.each = [Writer(f"w{number}", seed * 100 + number, ids=ids) for number in range(count)]
         self._acknowledged = threading.Semaphore(0)
         self._until = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ import structlog
 
 from tamis.context import Call
 from tamis.deadline import Deadline
-from tamis.errors import ConfigurationError, Unusable
+from tamis.errors import ConfigurationError, Unavailable, Unusable
 from tamis.filters import Filter
 from tamis.model import Candidate, Change, Passage, ScoreKind
 from tamis.models import Embedder, Float32Array, TextKind
@@ -75,6 +75,7 @@ class EmbeddedIndex:
         self._worker: Worker | None = None
         self._building: asyncio.Task[None] | None = None
         self._missed: Missed | None = None
+        self._tried = 0  # points outside the graph when one was last begun that did not come to be
         self._closed, self._tell_closed = False, closed
         self._lock: int | None = None
 
@@ -122,8 +123,8 @@ class EmbeddedIndex:
             info = await self._ask("apply", prepared.vectors, **request)
             if self._missed is not None:
                 await self._on_files(partial(self._missed.add, request, prepared.vectors))
-            elif self._wants_graph(info):
-                await self._start_building()
+            else:
+                await self._follow_up(info)
 
     async def checkpoint(self) -> int:
         return int((await self._ask("checkpoint"))["checkpoint"])
@@ -174,7 +175,11 @@ class EmbeddedIndex:
         await self._on_files(lambda: shutil.rmtree(self._directory, ignore_errors=True))
 
     async def _ask(self, do: str, *vectors: Float32Array, **fields: Any) -> dict[str, Any]:
-        """Asks the serving process; one that has died is replaced, once, and asked again."""
+        """Asks the serving process; one that has died is replaced, once, and asked again.
+
+        Raises `Unavailable` when that one is killed as well, and `WorkerGone` when it ends by itself, as it does over
+        files that it cannot read.
+        """
         worker = await self._serving()
         try:
             return await worker.ask(do, *vectors, **fields)
@@ -182,7 +187,13 @@ class EmbeddedIndex:
             if self._closed:
                 raise
             _LOG.warning("qdrant process ended; starting another", shard=str(self._shard().name))
-            return await (await self._serving()).ask(do, *vectors, **fields)
+        worker = await self._serving()
+        try:
+            return await worker.ask(do, *vectors, **fields)
+        except WorkerGone:
+            if await worker.was_killed():
+                raise Unavailable("the process of the embedded Qdrant is killed again and again") from None
+            raise
 
     async def _serving(self) -> Worker:
         async with self._starting:
@@ -207,10 +218,17 @@ class EmbeddedIndex:
         if self._missed is not None and self._building is not None and self._missed.count + count > _MOST_OUTSIDE:
             await asyncio.wait([self._building])
 
-    def _wants_graph(self, info: Mapping[str, int]) -> bool:
-        """Whether enough points are outside the graph: searches look at each of them, and building is dear."""
+    async def _follow_up(self, info: Mapping[str, int]) -> None:
+        """Starts building where enough points are outside the graph: searches look at each of them, and building is
+        dear. What failed, as on a full disk, is tried again once as many points have come as are enough for a graph."""
         outside = info["points"] - info["indexed"]
-        return outside > self._shape.index_from and outside > min(_OUTSIDE * info["indexed"], _MOST_OUTSIDE)
+        if outside <= max(self._tried + self._shape.index_from, min(_OUTSIDE * info["indexed"], _MOST_OUTSIDE)):
+            return
+        self._tried = outside
+        try:
+            await self._start_building()
+        except OSError:
+            _LOG.exception("the shard could not be copied to build its graph; it serves on")
 
     async def _start_building(self) -> None:
         """Copies the shard, which nobody writes to meanwhile, and leaves the rest to a task."""
@@ -230,8 +248,9 @@ class EmbeddedIndex:
             _LOG.exception("the graph could not be built; the old one serves on")
             return
         async with self._writing:
-            if self._missed is None and not self._closed and self._wants_graph(info):
-                await self._start_building()
+            self._tried = 0
+            if self._missed is None and not self._closed:
+                await self._follow_up(info)
 
     async def _replaced_by(self, target: Path, missed: Missed) -> Mapping[str, int]:
         builder: Worker | None = None
@@ -241,17 +260,19 @@ class EmbeddedIndex:
             async with self._writing:
                 for request, vectors in missed:
                     info = await builder.ask("apply", vectors, **request)
-                await self._take_over(target, builder)
+                await _to_its_end(self._take_over(target, builder))
                 self._missed = None
             return info
         except BaseException:
-            if builder is not None:
-                await builder.kill()
-            shutil.rmtree(target, ignore_errors=True)
+            if self._shard() != target:
+                if builder is not None:
+                    await builder.kill()
+                shutil.rmtree(target, ignore_errors=True)
             raise
         finally:
-            self._missed = None
-            missed.remove()
+            async with self._writing:  # whoever adds to the file is done
+                self._missed = None
+                missed.remove()
 
     async def _take_over(self, target: Path, builder: Worker) -> None:
         """From here on the copy is the index; the old process answers what it was asked, then ends."""
@@ -295,6 +316,16 @@ class EmbeddedIndex:
 
     async def _on_files(self, work: Any) -> None:
         await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Whoever is cancelled meanwhile hears of it once the work is done."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def _locked(file: Path) -> int:
@@ -342,8 +373,13 @@ def _empty(directory: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Leaves nothing of a copy that fails: the room may be wanted."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
+    try:
+        shutil.copytree(source, target)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _point_to(directory: Path, shard: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import struct
 import sys
 from dataclasses import dataclass
@@ -72,6 +73,10 @@ class Worker:
     def gone(self) -> bool:
         """Whether the process has ended."""
         return self._gone
+
+    async def was_killed(self) -> bool:
+        """Of a process that is gone: whether somebody ended it, as a system short of memory does."""
+        return await self._process.wait() in (-signal.SIGKILL, -signal.SIGTERM)
 
     async def ask(self, do: str, vectors: Float32Array = _NO_VECTORS, **fields: Any) -> dict[str, Any]:
         """The answer to one request. Raises `WorkerGone` or `WorkerError`."""

@@ -46,8 +46,10 @@ class Shard:
         else:
             path.mkdir(parents=True, exist_ok=True)
             self._edge = edge.EdgeShard.create(str(path), config)
-            terms = edge.KeywordIndexParams(memory=edge.Memory.Cold if on_disk else None)
-            for field in ("d", "t"):
+        terms = edge.KeywordIndexParams(memory=edge.Memory.Cold if on_disk else None)
+        made = self._edge.info().payload_schema  # fewer than all where a process died before it had made them
+        for field in ("d", "t"):
+            if field not in made:
                 self._edge.update(edge.UpdateOperation.create_field_index(field, terms))
 
     def apply(self, request: dict[str, Any], vectors: np.ndarray) -> dict[str, Any]:

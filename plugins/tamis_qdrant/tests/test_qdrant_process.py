@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import qdrant_edge
 
 from tamis.errors import ConfigurationError
 from tamis.testing.contract import opened
@@ -181,6 +182,22 @@ async def test_a_graph_whose_builder_is_killed_costs_nothing_but_the_graph(tmp_p
         assert (await it.found("word305 number305"))[0] == "d305/0"
 
 
+async def test_a_shard_that_cannot_be_copied_serves_on_and_a_graph_is_tried_again_when_much_has_come(
+    tmp_path: Path,
+) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        os.mkfifo(tmp_path / "index" / "shard-1" / "pipe")  # no file that can be copied
+        await it.put(*_documents(0, 120))
+        (tmp_path / "index" / "shard-1" / "pipe").unlink()
+        assert _shards(tmp_path) == ["shard-1"], "nothing is left of the copy"
+        await it.put(*_documents(120, 130))
+        assert _shards(tmp_path) == ["shard-1"]
+        await it.put(*_documents(130, 250))
+        await it.index.built()  # type: ignore[attr-defined]
+        assert _shards(tmp_path) == ["shard-2"]
+        assert len(await it.held()) == 250
+
+
 async def test_writes_wait_for_the_graph_once_too_much_was_written_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +217,36 @@ async def test_closing_while_a_graph_is_built_loses_nothing(tmp_path: Path) -> N
     async with collection(tmp_path / "index", index_from=100) as it:
         assert len(await it.held()) == 310
         assert len(_shards(tmp_path)) == 1
+
+
+@linux
+async def test_an_index_that_is_closed_while_a_copy_takes_over_keeps_what_it_holds(tmp_path: Path) -> None:
+    async with collection(tmp_path / "index", index_from=100) as it:
+        (process,) = processes(tmp_path)
+        await it.put(*_documents(0, 300))
+        os.kill(process, signal.SIGSTOP)  # it does not end when the copy has taken its place
+        while await asyncio.to_thread((tmp_path / "index" / "current").read_text) != "shard-2":
+            pass
+        closing = asyncio.ensure_future(it.index.close())
+        await asyncio.wait([closing], timeout=0)
+        os.kill(process, signal.SIGCONT)
+        await closing
+    async with collection(tmp_path / "index", index_from=100) as it:
+        assert await it.index.checkpoint() == 300
+        assert len(await it.held()) == 300
+
+
+async def test_a_creation_that_broke_off_is_finished(tmp_path: Path) -> None:
+    shard = tmp_path / "index" / "shard-1"
+    shard.mkdir(parents=True)
+    vectors = qdrant_edge.EdgeVectorParams(size=64, distance=qdrant_edge.Distance.Cosine)
+    qdrant_edge.EdgeShard.create(str(shard), qdrant_edge.EdgeConfig(vectors=vectors)).close()
+    async with collection(tmp_path / "index") as it:
+        await it.write("something")
+    made = qdrant_edge.EdgeShard.load(str(shard))
+    assert made.info().payload_schema.keys() == {"d", "t"}
+    assert made.info().points_count == 2
+    made.close()
 
 
 async def test_ids_come_in_pages_and_each_once(tmp_path: Path) -> None:
