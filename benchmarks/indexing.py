@@ -171,10 +171,9 @@ class Bench:
 
     def _note(self, name: str, *, passages: int, seconds: float, processor_seconds: float, **memory: float) -> None:
         use = processor_seconds / (seconds * _processors())
-        rate = passages / seconds
-        self.runs.append(
-            {"run": name, "passages": passages, "seconds": seconds, "rate": rate, "processor_use": use, **memory}
-        )
+        rate, each = passages / seconds, processor_seconds / passages * 1_000
+        found = {"run": name, "passages": passages, "seconds": seconds, "rate": rate, "processor_use": use}
+        self.runs.append({**found, "processor_milliseconds_each": each, **memory})
         print(f"{name}: {passages:,} passages, {seconds:.1f} s, {rate:.1f}/s", file=sys.stderr, flush=True)
 
 
@@ -261,7 +260,8 @@ def _processors() -> int:
 def _print(runs: Sequence[dict[str, Any]]) -> None:
     alone = [each["rate"] for each in runs if each["run"] == "alone"]
     best = sum(alone) / len(alone) if alone else float("nan")
-    table = Table("run", "passages", "seconds", "passages/s", "of the embedder alone", "processors", "memory")
+    columns = ("seconds", "passages/s", "of the embedder alone", "processors", "ms of them a passage", "memory")
+    table = Table("run", "passages", *columns)
     for each in runs:
         table.add_row(
             each["run"],
@@ -270,6 +270,7 @@ def _print(runs: Sequence[dict[str, Any]]) -> None:
             f"{each['rate']:.1f}",
             f"{each['rate'] / best:.3f}",
             f"{each['processor_use']:.0%}",
+            f"{each['processor_milliseconds_each']:.1f}",
             f"{each['anonymous_mib']:,} MiB",
         )
         for name, value in each.get("searches_meanwhile", {}).items():

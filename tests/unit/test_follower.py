@@ -243,6 +243,32 @@ async def test_the_next_batch_is_prepared_while_one_is_applied_and_no_other(port
     await follower.close()
 
 
+async def test_what_is_written_while_a_batch_is_prepared_is_prepared_while_that_one_is_applied(
+    journal: Journal,
+) -> None:
+    class Slow(Preparing):
+        may = asyncio.Event()
+
+        async def prepared(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+            found = await super().prepared(changes)
+            await self.may.wait()
+            return found
+
+    index = Slow()
+    index.gate.clear()
+    await _write(journal, "a")
+    follower = Follower(journal, "docs", 1, "dense", index)
+    assert await index.told.get() == ("prepared", ("a",))
+    last = await _write(journal, "b")
+    index.may.set()
+    assert {await index.told.get(), await index.told.get()} == {("applied", ("a",)), ("prepared", ("b",))}
+    assert index.held == {}
+    index.gate.set()
+    await follower.wait(last)
+    assert index.held == {"a": 1, "b": 2}
+    await follower.close()
+
+
 async def test_a_document_that_cannot_be_prepared_is_given_up_and_no_other(portioned: Portioned) -> None:
     index = Preparing()
     index.poison = "c"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
+from tamis.encoding import decode, decode_landmarks, encode, encode_landmarks
 from tamis.model import Document
 from tamis.reading import Unreadable
 

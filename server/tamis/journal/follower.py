@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -173,26 +173,32 @@ class Follower:
                 self.status = replace(self.status, problem="INDEX_AHEAD_OF_JOURNAL")
             elif self.status.applied_sequence < known.last_sequence:
                 async with self._between:
-                    await self._apply_next(known.last_sequence)
+                    await self._apply_next()
                 continue
             else:
                 self.status = FollowerStatus(known.last_sequence, dead_letter_count=self._applier.dead_letter_count)
             await self._announce()
             await self._woken.wait()
 
-    async def _apply_next(self, last_sequence: int) -> None:
+    async def _apply_next(self) -> None:
         batch = self._ahead.begin(self.status.applied_sequence)
         try:
             found = await batch.changes()
-            if found.upto < last_sequence:
-                self._ahead.begin(found.upto, batch)
+            await self._look_ahead(batch, found.upto)
             await self._applier.apply(found.changes, found.upto, lambda: self._apply_batch(batch, found.upto))
         finally:
             await self._ahead.done(batch)
 
     async def _apply_batch(self, batch: Batch, upto: int) -> None:
         await batch.prepared()
+        await self._look_ahead(batch, upto)  # again: preparing takes long, and more may have been written meanwhile
         await self._do_apply(lambda: batch.apply(self.index), upto)
+
+    async def _look_ahead(self, batch: Batch, upto: int) -> None:
+        """Begins the batch behind this one, if the journal has it by now. Raises nothing that the next look will."""
+        with suppress(TamisError):
+            if upto < (await self._known()).last_sequence:
+                self._ahead.begin(upto, batch)
 
     async def _apply(self, changes: Sequence[Change], upto: int) -> None:
         await self._do_apply(lambda: self.index.apply(changes, upto=upto), upto)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from tamis.encoding import encode_landmarks
 from tamis.errors import Aborted, FailedPrecondition, NotFound
 from tamis.journal import passages as divided
 from tamis.journal.database import Database
-from tamis.journal.encoding import encode_landmarks
 from tamis.journal.records import Generation, Portion, Recipe
 from tamis.model import Document, Passage
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tamis.encoding import decode
 from tamis.filters import Filter, matches
 from tamis.journal.database import Database
-from tamis.journal.encoding import decode
 
 __all__ = ["Page", "page", "rejudged"]
 

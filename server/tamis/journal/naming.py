@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tamis.encoding import encode, encode_landmarks
 from tamis.filters import Filter
-from tamis.journal.encoding import encode, encode_landmarks
 from tamis.journal.records import Patch, RequestKey
 from tamis.journal.requests import fingerprint
 from tamis.model import Document

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tamis.encoding import decode
 from tamis.journal.database import Database
-from tamis.journal.encoding import decode
 from tamis.model import Locator, Passage, Span, Value
 
 __all__ = ["are_stored", "delete", "insert", "of_document", "sweep", "with_ids"]

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from tamis.encoding import decode, decode_landmarks, encode, encode_landmarks
 from tamis.errors import AlreadyExists, InvalidRequest, NotFound
 from tamis.journal import generations, passages, tenants
 from tamis.journal.database import Database
-from tamis.journal.encoding import decode, decode_landmarks, encode, encode_landmarks
 from tamis.journal.generations import SplitsChanged
 from tamis.journal.records import (
     TENANT,
