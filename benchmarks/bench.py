@@ -17,7 +17,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +44,7 @@ def compare(
     rows: Sequence[Row], asked: Sequence[pairs.Asked], source: str, plan: Plan, work: Path, threads: int, told: Any
 ) -> dict[str, Any]:
     """The whole record."""
+    until = None if plan.seconds is None else time.monotonic() + plan.seconds
     told("checkpoint")
     model = checkpoint.make(work / "model")
     pairs.write(asked, work / "pairs.jsonl")
@@ -55,14 +57,18 @@ def compare(
         "sample": {"query": asked[0].query, "texts": asked[0].texts[::4]},
     }
     told("matrix products")
+    begun = time.monotonic()
     before = _peak(threads)
+    if until is not None:
+        until -= time.monotonic() - begun  # once more at the end
 
     def started(row: Row) -> Runner:
         if reason := problem(work / "environments", row.environment):
             raise Failed(reason)
         return Runner(row, work / "environments", given, work / "runners" / row.name.replace(" ", "-"), threads)
 
-    measured = measure([row for row in rows if not row.needs or find_spec(row.needs)], started, plan, len(asked), told)
+    there = [row for row in rows if not row.needs or find_spec(row.needs)]
+    measured = measure(there, started, plan, len(asked), until, told)
     told("matrix products")
     peak = _faster(before, _peak(threads))
     return {
@@ -144,7 +150,7 @@ def main(
     if redraw:
         _publish(json.loads((_RESULTS / f"{plan.name}.json").read_text(encoding="utf-8")), None, whole=True)
         raise typer.Exit
-    rows = chosen(only)
+    rows = chosen(only, full=full)
     work = work.resolve()
     if installing:
         names = dict.fromkeys(row.environment for row in rows if row.environment != TAMIS)
@@ -158,9 +164,8 @@ def main(
         plan = Plan(plan.name, plan.passes, seconds, plan.concurrencies, plan.repeats)
     asked = pairs.from_collection(collection, queries) if collection else pairs.from_documentation(queries)
     source = collection.name if collection else "Python's documentation"
-    with _progress() as progress:
-        task = progress.add_task("", total=None)
-        found = compare(rows, asked, source, plan, work, threads, lambda text: progress.update(task, description=text))
+    with _told() as told:
+        found = compare(rows, asked, source, plan, work, threads, told)
     _publish(found, as_json, whole=not only and seconds is None)
     Console(width=240).print(table.terminal(found))
     for line in table.failures(found["rows"]):
@@ -169,9 +174,18 @@ def main(
     raise typer.Exit(1 if {OURS, REFERENCE} & failed else 0)
 
 
-def _progress() -> Progress:
+@contextmanager
+def _told() -> Iterator[Callable[[str], None]]:
+    """What is being done: one line that changes, or lines with the seconds where nobody watches a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        begun = time.monotonic()
+        yield lambda text: console.print(f"{time.monotonic() - begun:4.0f} s  {text}", markup=False, highlight=False)
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda text: progress.update(task, description=text)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,8 @@ async def _both(reranker: Any, embedder: Any, calls: int) -> dict[str, float]:
     async def ask() -> None:
         while not done.is_set():
             begun = time.perf_counter()
-            await embedder.embed(["what is it"], kind=TextKind.QUERY, call=Call(Deadline.after(5)))
+            new = [f"what is {_WORDS[len(asked) % len(_WORDS)]}"]  # the vector of one that was asked before is kept
+            await embedder.embed(new, kind=TextKind.QUERY, call=Call(Deadline.after(5)))
             asked.append(time.perf_counter() - begun)
             await asyncio.sleep(0.05)
 

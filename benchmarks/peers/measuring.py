@@ -14,11 +14,13 @@ __all__ = ["FULL", "QUICK", "Plan", "Turns", "measure"]
 
 _LEAST = 2
 """Queries of a pass, however slow a row is."""
+_OPENING = 0.6
+"""Of the time there is, until when rows are started: what is not measured by then says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured. `seconds` is for all of it, loading included; None takes as long as it takes.
+    """How much is measured. `seconds` is for all of it from the start on; None takes as long as it takes.
 
     Queries are divided among the passes when there is little time, and repeated in every pass when there is enough.
     """
@@ -30,7 +32,7 @@ class Plan:
     repeats: bool = False
 
 
-QUICK = Plan("bench", passes=2, seconds=520.0)
+QUICK = Plan("bench", passes=2, seconds=560.0)
 FULL = Plan("bench-full", passes=3, seconds=None, repeats=True)
 
 
@@ -63,17 +65,19 @@ def measure(
     started: Callable[[Row], Runner],
     plan: Plan,
     query_count: int,
+    until: float | None,
     told: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
-    """For each row either `failed`, or `ready`, `load_seconds`, `loaded_bytes` and its `passes` at each concurrency."""
-    until = None if plan.seconds is None else time.monotonic() + plan.seconds
+    """For each row either `failed`, or `ready`, `load_seconds`, `loaded_bytes` and its `passes` at each concurrency.
+
+    `until`, on the monotonic clock, is when the measuring must have ended.
+    """
     found: dict[str, dict[str, Any]] = {}
     runners: dict[str, Runner] = {}
     try:
-        each = _opened(rows, started, found, runners, told)
+        each = _opened(rows, started, found, runners, until, told)
         _alone(runners, Turns(plan, query_count, _share(until), each), plan, found, told)
-        for concurrency in plan.concurrencies:
-            _together(runners, plan, concurrency, query_count, found, until, told)
+        _together(runners, plan, query_count, found, until, told)
     finally:
         for runner in runners.values():
             runner.close()
@@ -81,8 +85,8 @@ def measure(
 
 
 def _share(until: float | None) -> float | None:
-    """Two thirds of what is left; the rest is for queries side by side."""
-    return None if until is None else max(0.0, until - time.monotonic()) * 2 / 3
+    """Half of what is left; the rest is for queries side by side."""
+    return None if until is None else max(0.0, until - time.monotonic()) / 2
 
 
 def _opened(
@@ -90,16 +94,20 @@ def _opened(
     started: Callable[[Row], Runner],
     found: dict[str, dict[str, Any]],
     runners: dict[str, Runner],
+    until: float | None,
     told: Callable[[str], None],
 ) -> dict[str, float]:
-    """Starts and warms every row; the seconds of a query in each."""
+    """Starts and warms every row by one query; the seconds that it took in each."""
     seconds = {}
+    begun = time.monotonic()
     for row in rows:
+        if until is not None and time.monotonic() > begun + _OPENING * (until - begun):
+            _drop(row.name, "no time left; make bench-full measures it", found, runners)
+            continue
         told(f"{row.name}: starting")
         try:
             runner = started(row)
             runners[row.name] = runner
-            runner.ask([0], 1)
             seconds[row.name] = runner.ask([0], 1)["seconds"]
         except Failed as error:
             _drop(row.name, str(error), found, runners)
@@ -125,24 +133,25 @@ def _alone(
 def _together(
     runners: dict[str, Runner],
     plan: Plan,
-    concurrency: int,
     query_count: int,
     found: dict[str, Any],
     until: float | None,
     told: Callable[[str], None],
 ) -> None:
     """As many queries as are asked at a time, three times as many with enough time; what does not fit is left out."""
-    count = concurrency * (3 if plan.repeats else 1)
     for name in _by_importance(runners, until):
-        expected = count * _seconds_each(found[name])
-        if until is None or time.monotonic() + expected < until:
-            told(f"{name}: {concurrency} at a time")
-            _pass(name, [number % query_count for number in range(count)], concurrency, found, runners)
+        for concurrency in plan.concurrencies:
+            count = concurrency * (3 if plan.repeats else 1)
+            expected = count * _seconds_each(found[name])
+            if until is None or time.monotonic() + expected < until:
+                told(f"{name}: {concurrency} at a time")
+                _pass(name, [number % query_count for number in range(count)], concurrency, found, runners)
 
 
 def _by_importance(runners: Mapping[str, Runner], until: float | None) -> list[str]:
-    """With little time only what takes requests side by side, and one that does not."""
-    return [name for name, runner in runners.items() if until is None or runner.row.served or name == REFERENCE]
+    """What takes requests side by side, in the order of the table; with enough time then the rest."""
+    served = [name for name, runner in runners.items() if runner.row.served]
+    return served if until is not None else [*served, *(name for name in runners if name not in served)]
 
 
 def _pass(name: str, queries: list[int], concurrency: int, found: dict[str, Any], runners: dict[str, Runner]) -> None:

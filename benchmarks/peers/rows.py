@@ -16,7 +16,7 @@ class Row:
     """`served` rows take requests side by side; the others compute one after the other, in one queue.
 
     `same_model` rows give the scores of the same model, so that their order can be compared with the reference's.
-    `needs` is a module of this environment without which the row is left out.
+    `needs` is a module of this environment without which the row is left out; `extra` rows are for `--full`.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Row:
     served: bool = False
     same_model: bool = True
     needs: str = ""
+    extra: bool = False
 
 
 def _runtime(name: str) -> Mapping[str, Any]:
@@ -49,19 +50,36 @@ ROWS = (
     Row("haystack", "haystack", "haystack"),
     Row("infinity, server", "infinity", "infinity", served=True),
     Row("routir, server", "routir", "routir", served=True),
-    Row("tamis, server, torch", "tamis_server", TAMIS, _runtime("torch"), served=True),
-    Row("tamis, server, OpenVINO", "tamis_server", TAMIS, _runtime("openvino"), served=True, needs="openvino"),
-    Row("tamis, server, ONNX", "tamis_server", TAMIS, _runtime("onnxruntime"), served=True, needs="onnxruntime"),
     Row(OURS_LATE, "tamis_server", TAMIS, {"late": True}, served=True, same_model=False),
     Row("pylate, late interaction", "pylate", "pylate", same_model=False),
+    Row("tamis, server, torch", "tamis_server", TAMIS, _runtime("torch"), served=True, extra=True),
+    Row(
+        "tamis, server, OpenVINO",
+        "tamis_server",
+        TAMIS,
+        _runtime("openvino"),
+        served=True,
+        needs="openvino",
+        extra=True,
+    ),
+    Row(
+        "tamis, server, ONNX",
+        "tamis_server",
+        TAMIS,
+        _runtime("onnxruntime"),
+        served=True,
+        needs="onnxruntime",
+        extra=True,
+    ),
 )
 """In the order in which they are measured; what matters most comes first, for time may run out."""
 
 
-def chosen(name: str) -> list[Row]:
-    """Rows whose name has `name` in it, and always the reference and ours. Raises `ValueError` when there is none."""
+def chosen(name: str, *, full: bool = False) -> list[Row]:
+    """Rows whose name has `name` in it, and always the reference and ours; without a name all, those for `--full` only
+    with `full`. Raises `ValueError` when there is none."""
     wanted = [part.strip() for part in name.split(",") if part.strip()]
-    found = [row for row in ROWS if not wanted or any(part in row.name for part in wanted)]
+    found = [row for row in ROWS if (not wanted and full >= row.extra) or any(part in row.name for part in wanted)]
     if not found:
         raise ValueError(f"{name!r} is in none of: {'; '.join(row.name for row in ROWS)}")
     return [row for row in ROWS if row in found or row.name in (REFERENCE, OURS)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,23 @@ def test_a_peer_that_cannot_start_is_a_row_with_its_reason() -> None:
     def started(row: Row) -> Any:
         raise Failed("no | wheel")
 
-    found = measuring.measure(ROWS[:1], started, TEN, 2, lambda _: None)
+    found = measuring.measure(ROWS[:1], started, TEN, 2, None, lambda _: None)
     assert found == {OURS: {"failed": "no | wheel"}}
     assert "not measured: no \\| wheel" in table.markdown(_record(rows(found, [], [], 1.0)))
+
+
+def test_what_cannot_be_started_in_time_says_so_and_is_not_waited_for() -> None:
+    def started(row: Row) -> Any:
+        raise AssertionError(row.name)
+
+    found = measuring.measure(ROWS[:2], started, TEN, 2, time.monotonic() - 1, lambda _: None)
+    assert [row["failed"] for row in found.values()] == ["no time left; make bench-full measures it"] * 2
+
+
+def test_the_short_run_leaves_rows_out_unless_they_are_asked_for() -> None:
+    assert "tamis, server, ONNX" not in [row.name for row in chosen("")]
+    assert "tamis, server, ONNX" in [row.name for row in chosen("", full=True)]
+    assert "tamis, server, ONNX" in [row.name for row in chosen("ONNX")]
 
 
 def test_what_was_asked_for_is_measured_beside_ours_and_the_reference() -> None:
