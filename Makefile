@@ -82,7 +82,7 @@ check-docs: $(VENV)/.installed-dev ## Checks links and examples of the documenta
 	$(BIN)/python -m pytest tests/docs
 
 docs: $(VENV)/.installed-dev ## Builds the site of the documentation in build/docs/html, and checks every link and anchor in it.
-	$(BIN)/python docs/site/build.py
+	PYTHONPATH=docs $(BIN)/python -m website.build
 
 docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 	$(BIN)/hadolint docker/Dockerfile

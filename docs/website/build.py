@@ -1,4 +1,4 @@
-"""Builds the site of the documentation from the pages where they are, and checks it: `build.py [FOLDER]`."""
+"""Builds the site from the pages where they are, and checks it: `python -m website.build`, within docs/."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import api
-import links
-import same
+from website import api, links, same
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+TARGET = ROOT / "build/docs"
 PROTOS = "protos/tamis/v1"
 DECISIONS = "docs/decisions"
 UNLISTED = {"clients/python/README.md"}
@@ -40,10 +39,10 @@ def listed(entries: list[dict[str, Any]]) -> Iterator[str]:
 
 def pages() -> Iterator[str]:
     """The pages of the repository that a reader is meant to find."""
-    for page in sorted(ROOT.rglob("*.md")):
-        parts = page.relative_to(ROOT).parts
-        if not any(part.startswith(".") or part in ("build", "node_modules", "tests") for part in parts):
-            yield "/".join(parts)
+    yield from sorted(each.name for each in ROOT.glob("*.md"))
+    for folder in ("benchmarks", "clients", "docs", "plugins"):
+        below = (each.relative_to(ROOT) for each in (ROOT / folder).rglob("*.md"))
+        yield from sorted(each.as_posix() for each in below if "node_modules" not in each.parts)
 
 
 def lay_out(target: Path, names: list[str]) -> None:
@@ -85,14 +84,14 @@ def decisions() -> str:
     return "".join(lines)
 
 
-def main(target: Path) -> int:
-    shutil.rmtree(target, ignore_errors=True)
-    staged = target / "pages"
+def main() -> int:
+    shutil.rmtree(TARGET, ignore_errors=True)
+    staged = TARGET / "pages"
     named = set(listed(tomllib.loads((HERE / "zensical.toml").read_text())["project"]["nav"]))
     known = list(pages())
     forgotten = {each for each in known if not each.startswith(DECISIONS)} - named - UNLISTED
     if forgotten:
-        print("docs/site/zensical.toml has no place for:", *sorted(forgotten), file=sys.stderr)
+        print("docs/website/zensical.toml has no place for:", *sorted(forgotten), file=sys.stderr)
         return 1
     lay_out(staged, known)
     for name, text in api.pages(ROOT / "protos").items():
@@ -100,20 +99,23 @@ def main(target: Path) -> int:
         (staged / PROTOS / name).write_text(text)
     (staged / DECISIONS / "README.md").write_text(decisions())
     shutil.copyfile(HERE / "site.css", staged / "site.css")
-    shutil.copyfile(HERE / "zensical.toml", target / "zensical.toml")
+    shutil.copyfile(HERE / "zensical.toml", TARGET / "zensical.toml")
     zensical = Path(sys.executable).with_name("zensical")
-    command = [zensical, "build", "--strict", "--config-file", target / "zensical.toml"]
+    command = [zensical, "build", "--strict", "--config-file", TARGET / "zensical.toml"]
     built = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if built.returncode:
         print(COLOURS.sub("", built.stdout), file=sys.stderr)
         return built.returncode
-    problems = links.problems(target / "html")
+    problems = links.problems(TARGET / "html")
     for name in set(known) - {f"{DECISIONS}/README.md"}:
-        built_page = (target / "html" / same.page_of(name)).read_text()
+        built_page = (TARGET / "html" / same.page_of(name)).read_text()
         problems += (f"{name}: {each}" for each in same.differences((ROOT / name).read_text(), built_page))
-    print(*sorted(problems), sep="\n", file=sys.stderr)
-    return 1 if problems else 0
+    if problems:
+        print(*sorted(problems), sep="\n", file=sys.stderr)
+        return 1
+    print(TARGET / "html/index.html")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build/docs"))
+    sys.exit(main())
