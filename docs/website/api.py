@@ -71,7 +71,7 @@ def _names_in(message: DescriptorProto, name: str) -> Iterator[str]:
 
 def _overview(files: Sequence[FileDescriptorProto], places: dict[str, str]) -> str:
     parts = ["# The API\n\nMade from the comments in `protos/tamis/v1`, which are the contract.\n\n"]
-    for file in files:
+    for file in reversed(files):  # SearchService before those that serve it
         page = _Page(file, places)
         for index, service in enumerate(file.service):
             path = (SERVICES, index)

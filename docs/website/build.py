@@ -80,7 +80,7 @@ def decisions() -> str:
     lines = [(ROOT / DECISIONS / "README.md").read_text(), "\n"]
     for page in sorted((ROOT / DECISIONS).glob("[0-9]*.md")):
         title = page.read_text().partition("\n")[0].removeprefix("# ")
-        lines.append(f"- [{title}]({page.name})\n")
+        lines.append(f"- {page.name[:4]} [{title}]({page.name})\n")
     return "".join(lines)
 
 
