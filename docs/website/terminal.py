@@ -34,12 +34,16 @@ def main(address: str, collection: str, question: str, picture: Path) -> None:
         for event in client.stream_search(collection, question, timeout=10):
             view.add(event)
             if event.HasField("hits_revised") and view.revision == 1:
-                console.print(Rule(f"after {(time.monotonic() - view.started) * 1000:.0f} ms", align="left"))
+                console.print(_moment(f"after {(time.monotonic() - view.started) * 1000:.0f} ms"))
                 console.print(view)
         console.print()
-        console.print(Rule(f"after {time.monotonic() - view.started:.1f} s", align="left"))
+        console.print(_moment(f"after {time.monotonic() - view.started:.1f} s"))
         console.print(view)
     picture.write_text(console.export_svg(title="tamis search", code_format=FORMAT, unique_id="search"))
+
+
+def _moment(words: str) -> Rule:
+    return Rule(Text(words, "bold cyan"), align="left", style="cyan")
 
 
 if __name__ == "__main__":
