@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
-SOURCES := server plugins tests benchmarks
+SOURCES := server plugins tests benchmarks docs
 Q ?=
 COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo serve test test-long test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-faults test-families test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -81,13 +81,16 @@ check-protos: $(VENV)/.installed-dev ## Lints the protos, and compares them with
 check-docs: $(VENV)/.installed-dev ## Checks links and examples of the documentation.
 	$(BIN)/python -m pytest tests/docs
 
+docs: $(VENV)/.installed-dev ## Builds the site of the documentation in build/docs/html, and checks every link and anchor in it.
+	PYTHONPATH=docs $(BIN)/python -m website.build
+
 docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 	$(BIN)/hadolint docker/Dockerfile
 
-ci: lint types imports check-protos docker-lint test ## Everything that must pass.
+ci: lint types imports check-protos docs docker-lint test ## Everything that must pass.
 
 clean: ## Removes what was installed and cached here.
-	rm -rf $(VENV) .bench .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -90,6 +90,16 @@ async def test_the_plugin_in_the_documentation_reranks() -> None:
     assert orders[-1] == (1, 2, 0)
 
 
+async def test_the_plugin_on_the_first_page_reranks() -> None:
+    source = _blocks(ROOT / "README.md", "python")[0]
+    module: dict[str, Any] = {"__name__": "documented_plugin"}
+    exec(compile(source, "README.md", "exec", dont_inherit=True), module)
+    reranker = module["ShortestFirst"](module["ShortestFirst"].Settings())
+    passages = [Passage(str(size), str(size), 1, "x" * size) for size in (3, 1, 2)]
+    orders = [each.order async for each in reranker.rerank(Query("q"), passages, top_n=3, call=Call())]
+    assert orders[-1] == (1, 2, 0)
+
+
 def test_every_test_that_the_promises_name_exists() -> None:
     tests = [*ROOT.glob("tests/**/test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
     known = {

@@ -1,0 +1,1 @@
+"""The site of the documentation: laid out, built, checked."""
