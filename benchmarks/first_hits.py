@@ -75,8 +75,10 @@ def _row(row: dict[str, float]) -> str:
 
 
 def _index(client: Client, texts: list[str]) -> None:
-    if not client.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections:
+    known = client.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections
+    if not known:
         client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
+    if sum(each.document_count for each in known) < len(texts):  # a run before this one may have been interrupted
         documents = (passage_pb2.Document(id=f"d{number}", text=text) for number, text in enumerate(texts))
         for _ in client.write("scale", documents, batch_size=1_000):
             pass

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -89,14 +89,18 @@ class Generations:
             await self._loop.run(lambda: self._indexes.refresh(known, must))
         self._go_on(known)
 
-    @asynccontextmanager
-    async def bound(self, search: Search) -> AsyncGenerator[Search, None]:
-        """A search that sees only the generation that serves at this moment; that is not removed before the context
-        ends, or half a minute later. Raises `NotFound`."""
-        known = await self._journal.collection(search.query.collection)
+    async def serving(self, collection: str) -> Collection:
+        """A collection whose indexes of the generation that serves at this moment are open. Raises `NotFound`."""
+        known = await self._journal.collection(collection)
         if not self._indexes.has(known, known.serving_generation):
             await self.refresh(known.id)
             known = await self._journal.collection(known.id)
+        return known
+
+    @contextmanager
+    def bound(self, search: Search, known: Collection) -> Generator[Search, None, None]:
+        """A search that sees only the generation that serves of what `serving` has just returned; that is not removed
+        before the context ends, or half a minute later."""
         generation = known.generation(known.serving_generation)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         searches = self._searches[known.id, generation.number]

@@ -158,9 +158,9 @@ class _Search:
     async def _rank(self, expression: Expression, prior: Ranking | None, answered: bool) -> Ranking:
         until = self._request.deadline
         if answered:
-            pipeline, given = self._pipeline, len(prior or ())
+            pipeline = self._pipeline
             names = [each for each in (pipeline.context_builder, pipeline.generator) if each]
-            until = self._planner.until_answering(expression, names, pipeline.roles, given, until)
+            until = self._planner.until_answering(expression, names, pipeline.roles, until)
         try:
             return await self._cascade.rank(expression, prior, until, self._revise)
         except StageYieldedNothing as nothing:

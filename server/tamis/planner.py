@@ -48,10 +48,14 @@ class _Part:
     share: float
     options: tuple[tuple[float, float], ...] | None
 
+    @property
+    def whole(self) -> float:
+        """What all of it costs; infinite where that is not known."""
+        return math.inf if self.options is None else self.options[-1][0]
+
     def reserved(self, seconds: float, total: float) -> float:
         """What it gets of `seconds` while others are not known: its share, or less where all of it needs less."""
-        share = seconds * self.share / total if total else 0.0
-        return share if self.options is None else min(share, self.options[-1][0])
+        return min(seconds * self.share / total if total else 0.0, self.whole)
 
 
 class Planner:
@@ -93,21 +97,24 @@ class Planner:
         """By when the first of several operands, which gets `given` hits, must be done so that the others can be."""
         if math.isinf(deadline.at) or len(ahead) == 1:
             return deadline
-        parts = []
-        for each in ahead:
-            parts.append(self._part(each, roles, given))
-            given = _count(each, roles, given)
-        seconds, total = deadline.remaining, sum(part.share for part in parts)
-        if all(part.options for part in parts):
-            return deadline.earlier(sum(self._best(parts, seconds)[1:]))
-        return deadline.earlier(sum(part.reserved(seconds, total) for part in parts[1:]))
+        seconds, counts = deadline.remaining, [given]
+        for each in ahead[:-1]:
+            counts.append(_count(each, roles, counts[-1]))
+        parts = [self._part(each, roles, (count,)) for each, count in zip(ahead, counts, strict=True)]
+        if not all(part.options for part in parts):
+            total = sum(part.share for part in parts)
+            return deadline.earlier(sum(part.reserved(seconds, total) for part in parts[1:]))
+        costs = [part.whole for part in parts]
+        if sum(costs) > seconds:  # only then is there anything to weigh
+            parts = [self._part(each, roles, _depths(count)) for each, count in zip(ahead, counts, strict=True)]
+            costs = self._best(parts, seconds)
+        return deadline.earlier(sum(costs[1:]))
 
     def until_answering(
         self,
         ranking: Expression,
         answering: Sequence[str],
         roles: Mapping[str, StageRole],
-        given: int,
         deadline: Deadline,
     ) -> Deadline:
         """By when ranking must be done for context and first token to be in time.
@@ -119,7 +126,7 @@ class Planner:
         seconds, share = deadline.remaining, self._share(ranking, roles)
         total = share + _SHARES[StageRole.GENERATOR]
         kept = sum(self._reserve(name, roles, seconds / total) for name in answering)
-        part = self._part(ranking, roles, given)
+        part = self._part(ranking, roles, (0,))
         least = part.options[0][0] if part.options else 0.0
         known = all(self._costs.of(name) for name in answering)
         return deadline if known and kept + least > seconds else deadline.earlier(min(kept, seconds))
@@ -157,27 +164,26 @@ class Planner:
         model = self._costs.of(stage)
         return None if model is None else model.promised(work, _DEVIATIONS)
 
-    def _best(self, parts: Sequence[_Part], seconds: float) -> tuple[float, ...]:
+    def _best(self, parts: Sequence[_Part], seconds: float) -> list[float]:
         """The seconds of each part in the plan that brings most, of those that fit; the least of each if none does."""
         choices = [part.options or ((0.0, 0.0),) for part in parts]
         while math.prod(map(len, choices)) > _MOST_PLANS:
             choices = [(*each[:-1:2], each[-1]) if len(each) > 2 else each for each in choices]
             if all(len(each) <= 2 for each in choices):
                 choices = [each if place < _MOST_CHOICES else each[:1] for place, each in enumerate(choices)]
-        best, most = tuple(each[0][0] for each in choices), -1.0
+        best, most = [each[0][0] for each in choices], -1.0
         for plan in product(*choices):
             gain = sum(bring for _, bring in plan)
             if gain > most and sum(cost for cost, _ in plan) <= seconds:
-                best, most = tuple(cost for cost, _ in plan), gain
+                best, most = [cost for cost, _ in plan], gain
         return best
 
-    def _part(self, expression: Expression, roles: Mapping[str, StageRole], given: int) -> _Part:
+    def _part(self, expression: Expression, roles: Mapping[str, StageRole], depths: Sequence[int]) -> _Part:
         names = [each.name for each in leaves(expression) if isinstance(each, Leaf)]
         share = self._share(expression, roles)
         models = [self._costs.of(name) for name in names]
         if not all(models):
             return _Part(share, None)
-        depths = (0, *(each for each in _DEPTHS if each < given), given) if given else (0,)
         if any(roles[name] is StageRole.RETRIEVER for name in names):
             depths = (0,)  # rerankers inside are passed over before the retrievers are
         return _Part(share, tuple(self._option(expression, roles, depth) for depth in depths))
@@ -227,6 +233,11 @@ class Planner:
                 return max(self._share(each, roles) for each in operands)
             case Chain(operands):
                 return sum(self._share(each, roles) for each in operands)
+
+
+def _depths(given: int) -> tuple[int, ...]:
+    """Of so many candidates, how many a reranker may get; all of them come last."""
+    return (0, *(each for each in _DEPTHS if each < given), given) if given else (0,)
 
 
 def _count(expression: Expression, roles: Mapping[str, StageRole], given: int) -> int:

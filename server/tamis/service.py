@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -275,27 +275,13 @@ class Tamis:
             raise DeadlineExceeded(message) from None
         return self._indexes.states(known)
 
-    async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
+    def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        part = lambda pipeline: pipeline.expression  # noqa: E731
-        async with (
-            self._begun(search, part, deadline, request_id) as (pipeline, request),
-            aclosing(self._orchestrator.search(pipeline, request)) as events,
-        ):
-            async for event in events:
-                yield event
+        return self._found(search, deadline, request_id, lambda each: each.expression, self._orchestrator.search)
 
-    async def retrieve(
-        self, search: Search, deadline: Deadline, *, request_id: str = ""
-    ) -> AsyncGenerator[Event, None]:
+    def retrieve(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        part = lambda pipeline: pipeline.retrieval  # noqa: E731
-        async with (
-            self._begun(search, part, deadline, request_id) as (pipeline, request),
-            aclosing(self._orchestrator.retrieve(pipeline, request)) as events,
-        ):
-            async for event in events:
-                yield event
+        return self._found(search, deadline, request_id, lambda each: each.retrieval, self._orchestrator.retrieve)
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
@@ -309,16 +295,21 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
-    @asynccontextmanager
-    async def _begun(
-        self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
-    ) -> AsyncGenerator[tuple[Pipeline, Request], None]:
-        """A search bound to a generation, with what has to be looked up for it."""
-        async with AsyncExitStack() as stack:
-            async with in_time(deadline):
-                bound = await stack.enter_async_context(self._generations.bound(search))
-                request = await self._request(bound, part(bound.pipeline), deadline, request_id)
-            yield bound.pipeline, request
+    async def _found(
+        self,
+        search: Search,
+        deadline: Deadline,
+        request_id: str,
+        part: Callable[[Pipeline], Expression],
+        run: Callable[[Pipeline, Request], AsyncGenerator[Event, None]],
+    ) -> AsyncGenerator[Event, None]:
+        """What `run` tells of a search bound to a generation, of whose pipeline it runs a part."""
+        serving = await in_time(self._generations.serving(search.query.collection), deadline)
+        with self._generations.bound(search, serving) as bound:
+            request = await in_time(self._request(bound, part(bound.pipeline), deadline, request_id), deadline)
+            async with aclosing(run(bound.pipeline, request)) as events:
+                async for event in events:
+                    yield event
 
     async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
         progress = await self._progress.reached(search, part, deadline)
@@ -361,15 +352,14 @@ class Tamis:
         return await asyncio.get_running_loop().run_in_executor(self._work, work)
 
 
-@asynccontextmanager
-async def in_time(deadline: Deadline) -> AsyncGenerator[None, None]:
-    """For what a search looks up in the journal, which may be behind long reads for indexes.
+async def in_time(looking: Awaitable[T], deadline: Deadline) -> T:
+    """What a search looks up in the journal, which may be behind long reads for indexes.
 
     Raises `Unavailable` when it is not done by the deadline: the caller waits no longer than that.
     """
     try:
         async with asyncio.timeout(None if math.isinf(deadline.at) else deadline.remaining):
-            yield
+            return await looking
     except TimeoutError:
         raise Unavailable("the collection could not be looked up in time") from None
 

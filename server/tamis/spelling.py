@@ -29,8 +29,9 @@ class Spelling:
 
     def start(self) -> None:
         """Asks, unless nobody knows, there is no question, or the words are not for the caller."""
-        knowing, query = self._knowing, self._request.asked
-        if knowing is not None and self._request.is_question and self._request.mends_spelling:
+        knowing, request = self._knowing, self._request
+        if knowing is not None and request.is_question and request.mends_spelling:
+            query = request.asked
             self._task = asyncio.ensure_future(self._loop.run(lambda: knowing.suggest(query, call=self._call)))
 
     async def finish(self) -> str:

@@ -70,7 +70,7 @@ class Request:
     @property
     def is_question(self) -> bool:
         """Whether there is something to answer."""
-        return bool(self.asked.text.strip())
+        return bool((self.query.text if self.question is None else self.question).strip())
 
 
 class StageYieldedNothing(Exception):
@@ -264,13 +264,10 @@ class StageRun:
             self.call.note("duplicate candidate or one of another kind of score dropped")
         return list(distinct.values())[:limit]
 
-    async def _rerankings(self, prior: Ranking, top_n: int) -> AsyncGenerator[Reranking, None]:
+    def _rerankings(self, prior: Ranking, top_n: int) -> AsyncGenerator[Reranking, None]:
         reranker, query = self._as(Reranker), self.request.query
         passages = [hit.passage for hit in prior]
-        work = self.loop.stream(lambda: reranker.rerank(query, passages, top_n=top_n, call=self.call))
-        async with aclosing(work) as stream:
-            async for each in stream:
-                yield each
+        return self.loop.stream(lambda: reranker.rerank(query, passages, top_n=top_n, call=self.call))
 
     def _contained(self, failure: StageOutcome) -> _Boundary:
         return _Boundary(self, failure)

@@ -326,8 +326,7 @@ class View:
 
     async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        async with in_time(deadline):
-            scope = await self._scope(search.query.collection)
+        scope = await in_time(self._scope(search.query.collection), deadline)
         with scope.told():
             inner = scope.inner_search(search, self._principal)
             async with aclosing(self._tamis.search(inner, deadline, request_id=request_id)) as events:
@@ -338,8 +337,7 @@ class View:
         self, search: Search, deadline: Deadline, *, request_id: str = ""
     ) -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        async with in_time(deadline):
-            scope = await self._scope(search.query.collection)
+        scope = await in_time(self._scope(search.query.collection), deadline)
         with scope.told():
             inner = scope.inner_search(search, self._principal)
             async with aclosing(self._tamis.retrieve(inner, deadline, request_id=request_id)) as events:

@@ -112,7 +112,7 @@ def test_no_plan_gives_away_more_than_there_is(seconds: float) -> None:
     planner = _measured()
     for pipeline in ("bm25 | dense >> late >> cross", "bm25 >> (prior | late) % 20 >> cross % 5"):
         assert 0 <= _given(planner, pipeline, seconds) <= seconds + 1e-9
-    until = planner.until_answering(parse("bm25 >> late"), ["answer"], ROLES, 0, Deadline(100.0 + seconds))
+    until = planner.until_answering(parse("bm25 >> late"), ["answer"], ROLES, Deadline(100.0 + seconds))
     assert 0 <= until.remaining <= seconds + 1e-9
 
 
@@ -136,13 +136,13 @@ def test_the_first_token_is_reserved_before_anything_else() -> None:
     planner = _measured()
     promise = planner.promised("answer", 0.0)
     assert promise is not None
-    until = planner.until_answering(parse("bm25 % 50 >> late % 50"), ["answer"], ROLES, 0, Deadline(100.4))
+    until = planner.until_answering(parse("bm25 % 50 >> late % 50"), ["answer"], ROLES, Deadline(100.4))
     assert 0.4 - until.remaining >= promise
 
 
 def test_an_answer_that_cannot_be_in_time_gets_nothing() -> None:
     planner = _measured()
-    until = planner.until_answering(parse("bm25 % 50 >> late % 50"), ["answer"], ROLES, 0, Deadline(100.05))
+    until = planner.until_answering(parse("bm25 % 50 >> late % 50"), ["answer"], ROLES, Deadline(100.05))
     assert until.remaining == pytest.approx(0.05)
     assert not planner.fits("answer", Deadline(100.05))
     assert planner.fits("answer", Deadline(100.4))

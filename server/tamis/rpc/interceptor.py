@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -149,4 +149,4 @@ async def _all_parsed(raw: AsyncIterator[bytes], handler: Any) -> AsyncGenerator
 def _request_id(context: Any) -> str:
     """The caller's id, where it is fit for logs and headers."""
     sent = next((value for key, value in context.invocation_metadata() or () if key == _REQUEST_ID), "")
-    return sent if isinstance(sent, str) and _USABLE_ID.fullmatch(sent) else uuid.uuid4().hex
+    return sent if isinstance(sent, str) and _USABLE_ID.fullmatch(sent) else secrets.token_hex(16)

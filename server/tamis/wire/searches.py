@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
@@ -76,12 +77,7 @@ class PageTokens:
     a digest of everything that must stay the same."""
 
     def __init__(self, message: SearchMessage) -> None:
-        same: Any = type(message)()
-        same.CopyFrom(message)
-        same.ClearField("page_token")
-        same.ClearField("page_size")
-        self._digest = hashlib.blake2b(same.SerializeToString(deterministic=True), digest_size=8).digest()
-        self._token = message.page_token
+        self._message, self._token = message, message.page_token
         self._first_seen = datetime.now(UTC)
 
     def token(self, offset: int | None) -> str:
@@ -104,6 +100,15 @@ class PageTokens:
         if digest != self._digest:
             raise InvalidRequest.of("page_token", "belongs to another request: only page_size may change between pages")
         return offset, now
+
+    @cached_property
+    def _digest(self) -> bytes:
+        """Most requests have no token and need none."""
+        same: Any = type(self._message)()
+        same.CopyFrom(self._message)
+        same.ClearField("page_token")
+        same.ClearField("page_size")
+        return hashlib.blake2b(same.SerializeToString(deterministic=True), digest_size=8).digest()
 
 
 def _presentation(message: SearchMessage, tokens: PageTokens) -> Presentation:
