@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum
 from typing import Self
 
 __all__ = ["BudgetBasis", "FinishReason", "ScoreKind", "StageOutcome", "StageReason", "StageRole"]
 
 
-class _Wire(IntEnum):
+class _Wire(Enum):
     """Numbered as on the wire."""
 
     @classmethod
@@ -45,7 +45,7 @@ class StageRole(_Wire):
 
 
 class StageOutcome(_Wire):
-    """How a stage ended. Only `UNREACHABLE` and `FELL_BACK` gave nothing; `PARTIAL` is what was done counts."""
+    """How a stage ended. `UNREACHABLE` and `FELL_BACK` gave nothing; of `PARTIAL` what was done counts."""
 
     UNKNOWN = -1
     RAN = 1
