@@ -68,7 +68,8 @@ async def _serve(folder: Path, address: str, stages: str, connection: Connection
     from tamis.config import parse
     from tamis.rpc.app import running
 
-    server = f'[server]\nlisten = "{address}"\ndata_directory = "{folder / "data"}"\n'
+    listen = f'listen = "{address}"\ndeadline_margin = 0.3'  # on a busy machine the way back takes long
+    server = f'[server]\n{listen}\ndata_directory = "{folder / "data"}"\n'
     async with running(parse(f"{server}{stages}")) as found:
         connection.send(found.address)
         await asyncio.Event().wait()

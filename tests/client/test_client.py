@@ -263,7 +263,7 @@ def test_errors_are_of_the_family_of_their_reason_and_carry_what_came_with_them(
 
 
 def test_every_call_has_a_deadline_and_that_is_the_budget_of_a_search(server: ForkedServer) -> None:
-    with Client(server.address, timeout=0.5) as client:
+    with Client(server.address, timeout=1.0) as client:
         report = client.search("docs", "sauce", pipeline="words >> slow").stage("slow")
         assert report is not None
         assert (report.outcome, report.reason) == (StageOutcome.FELL_BACK, StageReason.DEADLINE)
