@@ -75,14 +75,14 @@ def _row(row: dict[str, float]) -> str:
 
 
 def _index(client: Client, texts: list[str]) -> None:
-    known = client.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections
+    known = client.stubs.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections
     if not known:
-        client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
+        client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
     if sum(each.document_count for each in known) < len(texts):  # a run before this one may have been interrupted
         documents = (passage_pb2.Document(id=f"d{number}", text=text) for number, text in enumerate(texts))
-        for _ in client.write("scale", documents, batch_size=1_000):
+        for _ in client.stream_write("scale", documents, batch_size=1_000):
             pass
-    client.index.WaitIndexed(index_service_pb2.WaitIndexedRequest(collection="scale"), timeout=1_800)
+    client.stubs.index.WaitIndexed(index_service_pb2.WaitIndexedRequest(collection="scale"), timeout=1_800)
 
 
 def _timed(client: Client, pipeline: str, queries: list[str]) -> dict[str, dict[str, float]]:
@@ -91,7 +91,7 @@ def _timed(client: Client, pipeline: str, queries: list[str]) -> dict[str, dict[
         request = pb.StreamSearchRequest(collection="scale", query=query, pipeline=pipeline, page_size=10)
         started = time.perf_counter()
         shown = None
-        for event in client.search.StreamSearch(request, timeout=30):
+        for event in client.stubs.search.StreamSearch(request, timeout=30):
             if shown is None and event.WhichOneof("event") == "hits_revised" and event.hits_revised.hits:
                 shown = time.perf_counter() - started
         whole.append(time.perf_counter() - started)

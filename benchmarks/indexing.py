@@ -138,7 +138,7 @@ class Bench:
 
     def _write(self, client: Client) -> None:
         sequence = 0
-        for each in client.write(_COLLECTION, map(from_document, self._documents), batch_size=self.batch_size):
+        for each in client.stream_write(_COLLECTION, map(from_document, self._documents), batch_size=self.batch_size):
             sequence = each.sequence
         client.wait_indexed(_COLLECTION, sequence)
 
@@ -147,14 +147,14 @@ class Bench:
         """A server on an empty folder; what happens in the context is timed."""
         run = self._prepared(name)
         with serving(run, (run / "tamis.toml").read_text()) as (address, watched), Client(address) as client:
-            client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=_COLLECTION))
+            client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=_COLLECTION))
             _ask(client, "a word")  # so that the model has run once
             watched.forget()
             used, started = processor_seconds(os.getpid()), time.monotonic()
             yield client, address
             seconds, used = time.monotonic() - started, processor_seconds(os.getpid()) - used
             request = index_service_pb2.GetCollectionRequest(collection=_COLLECTION)
-            passages = client.index.GetCollection(request).collection.passage_count
+            passages = client.stubs.index.GetCollection(request).collection.passage_count
             self._note(name, passages=passages, seconds=seconds, processor_seconds=used, **watched.peak())
         shutil.rmtree(run / "data", ignore_errors=True)
 
@@ -244,7 +244,7 @@ def _queries(documents: Sequence[Document]) -> list[str]:
 def _ask(client: Client, query: str) -> float:
     request = search_service_pb2.SearchRequest(collection=_COLLECTION, query=query, page_size=10)
     started = time.monotonic()
-    client.search.Search(request, timeout=60)
+    client.stubs.search.Search(request, timeout=60)
     return time.monotonic() - started
 
 

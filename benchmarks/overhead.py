@@ -101,9 +101,9 @@ def table(measured: list[dict[str, Any]]) -> str:
 
 
 def _fill(client: Client) -> None:
-    known = client.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections
+    known = client.stubs.index.ListCollections(index_service_pb2.ListCollectionsRequest()).collections
     if not known:
-        client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
+        client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
         chosen = random.Random(0)
         words = ["".join(chosen.choices("aeioubcdfghlmnprst", k=chosen.randint(2, 10))) for _ in range(2_000)]
         documents = [
@@ -112,9 +112,9 @@ def _fill(client: Client) -> None:
             )
             for number in range(_PASSAGES)
         ]
-        for _ in client.write("docs", documents):
+        for _ in client.stream_write("docs", documents):
             pass
-    client.index.WaitIndexed(index_service_pb2.WaitIndexedRequest(collection="docs"), timeout=60)
+    client.stubs.index.WaitIndexed(index_service_pb2.WaitIndexedRequest(collection="docs"), timeout=60)
 
 
 def _recorded(client: Client) -> Iterator[Recorded]:
@@ -125,7 +125,7 @@ def _recorded(client: Client) -> Iterator[Recorded]:
         if size != 100:
             streamed = pb.StreamSearchRequest(**query, pipeline=pipeline, page_size=size)
             yield _record(client, f"StreamSearch, {name}", "StreamSearch", streamed)
-    found = client.search.Search(pb.SearchRequest(**query, pipeline="deep", page_size=100), timeout=30)
+    found = client.stubs.search.Search(pb.SearchRequest(**query, pipeline="deep", page_size=100), timeout=30)
     for count in (10, 100):
         passages = [each.passage for each in found.hits[:count]]
         request = pb.RerankRequest(query=query["query"], passages=passages, pipeline="idle", page_size=count)
@@ -135,7 +135,7 @@ def _recorded(client: Client) -> Iterator[Recorded]:
 def _record(client: Client, name: str, method: str, request: Any) -> Recorded:
     """The answer to the second call: the first may hold what happens once."""
     for _ in range(2):
-        answer = getattr(client.search, method)(request, timeout=30)
+        answer = getattr(client.stubs.search, method)(request, timeout=30)
         messages = [answer] if isinstance(answer, CALLS[method][1]) else list(answer)
     return Recorded(name, method, request.SerializeToString(), [each.SerializeToString() for each in messages])
 

@@ -132,7 +132,7 @@ def _sentences() -> Iterator[str]:
 
 
 def _indexed(client: Client, texts: list[str], memory: Watched) -> dict[str, float]:
-    client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
+    client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="scale"))
     started = time.monotonic()
     documents = (
         passage_pb2.Document(id=f"d{number}", text=text, metadata={"number": _integer(number)})
@@ -140,13 +140,15 @@ def _indexed(client: Client, texts: list[str], memory: Watched) -> dict[str, flo
     )
     with Progress() as progress:
         written = progress.add_task("written", total=len(texts))
-        for _ in client.write("scale", documents, batch_size=_BATCH):
+        for _ in client.stream_write("scale", documents, batch_size=_BATCH):
             progress.advance(written, _BATCH)
         acknowledged = time.monotonic() - started
         indexed = progress.add_task("indexed", total=len(texts))
         behind = len(texts)
         while behind:
-            found = client.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="scale")).collection
+            found = client.stubs.index.GetCollection(
+                index_service_pb2.GetCollectionRequest(collection="scale")
+            ).collection
             behind = max(each.lag_count for each in found.indexes)
             progress.update(indexed, completed=len(texts) - behind)
             time.sleep(1)
@@ -199,7 +201,7 @@ def _timed(client: Client, pipeline: str, queries: list[str], clients: int) -> l
     def ask(query: str) -> float:
         request = search_service_pb2.SearchRequest(collection="scale", query=query, pipeline=pipeline, page_size=10)
         started = time.monotonic()
-        client.search.Search(request, timeout=30)
+        client.stubs.search.Search(request, timeout=30)
         return time.monotonic() - started
 
     with ThreadPoolExecutor(clients) as pool:

@@ -38,10 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> ShellServer:
 def address(server: ShellServer) -> Iterator[str]:
     """Where a server listens that has three documents."""
     with server.running(), Client(server.address) as client:
-        client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
+        client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
         texts = {"a": "red sauce", "b": "green sauce", "c": "blue sky"}
         documents = [passage_pb2.Document(id=id, text=text) for id, text in texts.items()]
-        (written,) = client.write("docs", documents)
+        (written,) = client.stream_write("docs", documents)
         client.wait_indexed("docs", written.sequence, timeout=30)
         yield server.address
 

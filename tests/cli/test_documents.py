@@ -64,8 +64,8 @@ def _fill(address: str, collection: str) -> None:
         for each, text, year in (("a", "salt", 2019), ("b", "arsenic", 2020), ("c", "pepper", 2021))
     ]
     with Client(address) as client:
-        client.index.CreateCollection(pb.CreateCollectionRequest(collection=collection))
-        list(client.write(collection, documents))
+        client.stubs.index.CreateCollection(pb.CreateCollectionRequest(collection=collection))
+        list(client.stream_write(collection, documents))
         client.wait_indexed(collection)
 
 
@@ -119,7 +119,7 @@ def test_dead_letters_are_listed_and_tried_again(run: Run, fussy: str) -> None:
     report = json.loads(run("dead-letters", "retry", "poisoned", "b", "--json", "-a", fussy).stdout)
     assert (report["retried_count"], report["dead_document_ids"]) == (1, ["b"])
     with Client(fussy) as client:
-        list(client.write("poisoned", [passage_pb2.Document(id="b", text="sugar")]))
+        list(client.stream_write("poisoned", [passage_pb2.Document(id="b", text="sugar")]))
         client.wait_indexed("poisoned")
     assert run("dead-letters", "list", "poisoned", "-a", fussy).stdout == "no dead letters in poisoned\n"
     assert run("dead-letters", "retry", "poisoned", "-a", fussy).stdout == "nothing to retry in poisoned\n"

@@ -19,8 +19,8 @@ def on(address: str) -> Callable[..., Result]:
     """Runs the command, in this process, against a server that has a collection of two documents."""
     texts = {"sieve": "A drum sieve makes a sauce smooth.", "knife": "A dull knife is a dangerous knife."}
     with Client(address) as client:
-        client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="anew"))
-        list(client.write("anew", [passage_pb2.Document(id=id, text=text) for id, text in texts.items()]))
+        client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="anew"))
+        list(client.stream_write("anew", [passage_pb2.Document(id=id, text=text) for id, text in texts.items()]))
         client.wait_indexed("anew", timeout=30)
 
     def run(*arguments: str) -> Result:

@@ -44,7 +44,7 @@ def held(address: str, collection: str) -> Callable[[], dict[str, int]]:
     def documents() -> dict[str, int]:
         with Client(address) as client:
             request = pb.ListDocumentsRequest(collection=collection, page_size=1_000)
-            return {each.id: each.version for each in client.index.ListDocuments(request).documents}
+            return {each.id: each.version for each in client.stubs.index.ListDocuments(request).documents}
 
     return documents
 
@@ -109,7 +109,7 @@ def test_nothing_is_removed_that_this_folder_did_not_bring(
     with Client(address) as client:
         from tamis.v1 import passage_pb2
 
-        list(client.write(collection, [passage_pb2.Document(id="notes/mine.md", text="Mine.")]))
+        list(client.stream_write(collection, [passage_pb2.Document(id="notes/mine.md", text="Mine.")]))
     for each in ("a.md", "rows.jsonl", "deep/b.txt"):
         (folder / each).unlink()
     assert index(folder)["deleted_count"] == 5

@@ -79,13 +79,13 @@ class Running:
         return found
 
     def create(self, collection: str = "docs") -> None:
-        self.client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=collection))
+        self.client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=collection))
 
     def delete(self, collection: str = "docs") -> None:
-        self.client.index.DeleteCollection(index_service_pb2.DeleteCollectionRequest(collection=collection))
+        self.client.stubs.index.DeleteCollection(index_service_pb2.DeleteCollectionRequest(collection=collection))
 
     def collections(self) -> set[str]:
-        listed = self.client.index.ListCollections(index_service_pb2.ListCollectionsRequest(page_size=100))
+        listed = self.client.stubs.index.ListCollections(index_service_pb2.ListCollectionsRequest(page_size=100))
         return {each.id for each in listed.collections}
 
     def problems(self, collection: str = "docs") -> dict[str, str]:
@@ -98,7 +98,7 @@ class Running:
         request = search_service_pb2.RetrieveRequest(
             collection=collection, query=query, pipeline=f"{stage} % 1000", page_size=1_000
         )
-        hits = self.client.search.Retrieve(request, timeout=_PATIENCE).hits
+        hits = self.client.stubs.search.Retrieve(request, timeout=_PATIENCE).hits
         return Counter(each.passage.id for each in hits)
 
     def settle(self) -> None:

@@ -47,14 +47,14 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
     begun = threading.Event()
     with folder.running() as server:
         client = server.client
-        client.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
+        client.stubs.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
 
         def write() -> None:
             """By the stub: `Client.write` would go on without the server for a minute."""
             tens = ([_document(number) for number in range(first, first + 10)] for first in count(0, 10))
             batches = (pb.WriteDocumentsRequest(collection="docs", documents=each) for each in tens)
             with suppress(grpc.RpcError):
-                for ack in client.index.WriteDocuments(batches):
+                for ack in client.stubs.index.WriteDocuments(batches):
                     acknowledged.update(f"d{number % 60}" for number in range((ack.batch - 1) * 10, ack.batch * 10))
                     if ack.batch == 5:
                         begun.set()
@@ -77,15 +77,15 @@ def test_what_was_acknowledged_before_a_backup_is_found_where_it_is_restored(tmp
     with elsewhere.running() as server:
         client = server.client
         client.wait_indexed("docs", timeout=60)
-        listed = client.index.ListDocuments(pb.ListDocumentsRequest(collection="docs", page_size=1_000))
+        listed = client.stubs.index.ListDocuments(pb.ListDocumentsRequest(collection="docs", page_size=1_000))
         assert before <= {each.id for each in listed.documents}
         for pipeline in ("bm25", "dense"):
             request = search_service_pb2.RetrieveRequest(
                 collection="docs", query="sauce number kind", pipeline=f"{pipeline} % 1000", page_size=1_000
             )
-            found = {each.passage.document_id for each in client.search.Retrieve(request, timeout=60).hits}
+            found = {each.passage.document_id for each in client.stubs.search.Retrieve(request, timeout=60).hits}
             assert before <= found
-        differing = list(client.index.VerifyCollection(pb.VerifyCollectionRequest(collection="docs")))
+        differing = list(client.stubs.index.VerifyCollection(pb.VerifyCollectionRequest(collection="docs")))
         assert not any(each.missing_count or each.extra_count or each.problems for each in differing)
 
 

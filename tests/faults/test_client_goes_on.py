@@ -42,10 +42,10 @@ def test_a_client_goes_on_where_a_killed_server_was(tmp_path: Path) -> None:
                 yield passage_pb2.Document(id=f"d{number:03}", text=f"text {number}")
 
         with Client(address) as client:
-            client.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
-            written = list(client.write("docs", documents(), batch_size=BATCH))
+            client.stubs.index.CreateCollection(pb.CreateCollectionRequest(collection="docs"))
+            written = list(client.stream_write("docs", documents(), batch_size=BATCH))
             assert [each.batch for each in written] == list(range(1, COUNT // BATCH + 1))
             assert [each.written_count for each in written] == [BATCH] * (COUNT // BATCH)
             assert [each.sequence for each in written] == list(range(BATCH, COUNT + 1, BATCH))
-            found = client.index.GetCollection(pb.GetCollectionRequest(collection="docs")).collection
+            found = client.stubs.index.GetCollection(pb.GetCollectionRequest(collection="docs")).collection
             assert (found.document_count, found.last_sequence) == (COUNT, COUNT)

@@ -52,7 +52,7 @@ def _write(server: Running, id: str, text: str) -> None:
     documents = [passage_pb2.Document(id=id, text=text)]
     request = index_service_pb2.WriteDocumentsRequest(collection="docs", documents=documents)
     with typed_errors():
-        list(server.client.index.WriteDocuments(iter([request])))
+        list(server.client.stubs.index.WriteDocuments(iter([request])))
 
 
 def _refused(server: Running, id: str) -> CallError:

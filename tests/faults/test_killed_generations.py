@@ -47,7 +47,9 @@ IDS = [f"d{number}" for number in range(300)]
 
 
 def _collection(client: Client) -> pb.Collection:
-    found: pb.Collection = client.index.GetCollection(pb.GetCollectionRequest(collection="docs"), timeout=30).collection
+    found: pb.Collection = client.stubs.index.GetCollection(
+        pb.GetCollectionRequest(collection="docs"), timeout=30
+    ).collection
     return found
 
 
@@ -68,15 +70,15 @@ def _is_ready(client: Client, number: int) -> bool:
 
 
 def _build(client: Client) -> None:
-    client.index.BuildGeneration(pb.BuildGenerationRequest(collection="docs"), timeout=30)
+    client.stubs.index.BuildGeneration(pb.BuildGenerationRequest(collection="docs"), timeout=30)
 
 
 def _switch(client: Client, number: int) -> None:
-    client.index.SwitchGeneration(pb.SwitchGenerationRequest(collection="docs", generation=number), timeout=30)
+    client.stubs.index.SwitchGeneration(pb.SwitchGenerationRequest(collection="docs", generation=number), timeout=30)
 
 
 def _drop(client: Client, number: int) -> None:
-    client.index.DropGeneration(pb.DropGenerationRequest(collection="docs", generation=number), timeout=30)
+    client.stubs.index.DropGeneration(pb.DropGenerationRequest(collection="docs", generation=number), timeout=30)
 
 
 def _dies(server: Running, work: Callable[[Client], None]) -> None:
@@ -94,7 +96,9 @@ def _held(client: Client, stage: str) -> set[tuple[str, str]]:
     request = search_service_pb2.RetrieveRequest(
         collection="docs", query="smooth dull sauce knife", pipeline=f"{stage} % 1000", page_size=1_000
     )
-    return {(each.passage.document_id, each.passage.text) for each in client.search.Retrieve(request, timeout=60).hits}
+    return {
+        (each.passage.document_id, each.passage.text) for each in client.stubs.search.Retrieve(request, timeout=60).hits
+    }
 
 
 def _whole(ids: list[str]) -> set[tuple[str, str]]:
@@ -122,7 +126,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filled")
     with Folder(path, config=BEFORE).running() as server:
         server.create()
-        list(server.client.write("docs", _documents(*IDS), batch_size=100))
+        list(server.client.stream_write("docs", _documents(*IDS), batch_size=100))
         server.client.wait_indexed("docs", timeout=60)
     return path
 
@@ -157,7 +161,7 @@ def test_a_build_that_was_killed_is_gone_on_with(filled: Path, tmp_path: Path, d
     with folder.running() as server:
         client = server.client
         _serves_whole(client, 1, IDS)
-        list(client.write("docs", _documents("late")))
+        list(client.stream_write("docs", _documents("late")))
         _wait(lambda: _is_ready(client, 2))
         _switch(client, 2)
         _serves_whole(client, 2, [*IDS, "late"])

@@ -28,7 +28,7 @@ def _fill(folder: Folder, *, orderly: bool) -> None:
     with folder.running() as server:
         server.create()
         documents = [passage_pb2.Document(id=f"d{each}", text=f"Sauce number {each}.") for each in range(20)]
-        for _ in server.client.write("docs", documents):
+        for _ in server.client.stream_write("docs", documents):
             pass
         server.settle()
         if orderly:

@@ -46,18 +46,22 @@ class Server:
         self.running, self.client = running, running.client
 
     def create(self, collection: str) -> None:
-        self.client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection=collection), timeout=30)
+        self.client.stubs.index.CreateCollection(
+            index_service_pb2.CreateCollectionRequest(collection=collection), timeout=30
+        )
 
     def remove(self, collection: str) -> None:
-        self.client.index.DeleteCollection(index_service_pb2.DeleteCollectionRequest(collection=collection), timeout=30)
+        self.client.stubs.index.DeleteCollection(
+            index_service_pb2.DeleteCollectionRequest(collection=collection), timeout=30
+        )
 
     def write(self, collection: str, ids: Sequence[str]) -> None:
         documents = [_document(each) for each in ids]
-        assert len([*self.client.write(collection, documents, batch_size=len(documents))]) == 1
+        assert len([*self.client.stream_write(collection, documents, batch_size=len(documents))]) == 1
 
     def delete(self, collection: str, *ids: str) -> None:
         request = index_service_pb2.DeleteDocumentsRequest(collection=collection, document_ids=ids)
-        self.client.index.DeleteDocuments(request, timeout=30)
+        self.client.stubs.index.DeleteDocuments(request, timeout=30)
 
     def found(self, collection: str, stage: str) -> list[str]:
         """What is found by one stage once everything is indexed."""
@@ -65,7 +69,7 @@ class Server:
         request = search_service_pb2.RetrieveRequest(
             collection=collection, query="sauce called kind", pipeline=f"{stage} % 1000", page_size=1_000
         )
-        return sorted(each.passage.document_id for each in self.client.search.Retrieve(request, timeout=30).hits)
+        return sorted(each.passage.document_id for each in self.client.stubs.search.Retrieve(request, timeout=30).hits)
 
     def is_healthy(self) -> bool:
         with grpc.insecure_channel(self.running.address) as channel:
@@ -153,7 +157,7 @@ def _is_written(server: Server, collection: str, ids: Sequence[str]) -> bool:
     documents = [_document(each) for each in ids]
     request = index_service_pb2.WriteDocumentsRequest(collection=collection, documents=documents)
     try:
-        return len([*server.client.index.WriteDocuments(iter([request]), timeout=60)]) == 1
+        return len([*server.client.stubs.index.WriteDocuments(iter([request]), timeout=60)]) == 1
     except grpc.RpcError as error:
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         time.sleep(0.1)
@@ -186,7 +190,9 @@ def test_a_database_that_dies_again_and_again_under_writes_loses_nothing_and_dou
     assert refused
     _agree(servers, "steady", expected)
     known = (
-        servers[0].client.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="steady")).collection
+        servers[0]
+        .client.stubs.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="steady"))
+        .collection
     )
     assert known.document_count == known.last_sequence == len(expected)
 

@@ -81,16 +81,18 @@ def test_a_clock_that_jumps_by_years_changes_no_order_no_wait_and_no_deadline(tm
     site.mkdir()
     (site / "sitecustomize.py").write_text(JUMPING)
     with _command(folder, site) as server:
-        server.client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
+        server.client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
         writers.start(server.address)
         writers.wait(30)
         request = search_service_pb2.SearchRequest(collection="docs", query="sauce")
         for _ in range(20):
-            assert server.client.search.Search(request, timeout=30).hits
+            assert server.client.stubs.search.Search(request, timeout=30).hits
         writers.stop()
         assert not writers.failures
         server.client.wait_indexed("docs", timeout=60)
-        known = server.client.index.GetCollection(index_service_pb2.GetCollectionRequest(collection="docs")).collection
+        known = server.client.stubs.index.GetCollection(
+            index_service_pb2.GetCollectionRequest(collection="docs")
+        ).collection
         assert {each.applied_sequence for each in known.indexes} == {known.last_sequence}
         with pytest.raises(CallError) as late:
             server.client.wait_indexed("docs", known.last_sequence + 1, timeout=30)
@@ -103,7 +105,7 @@ def test_a_clock_that_jumps_by_years_changes_no_order_no_wait_and_no_deadline(tm
 def test_a_server_that_is_told_to_end_while_it_ingests_ends_in_order(tmp_path: Path) -> None:
     folder, writers = Folder(tmp_path), Writers(3, seed=14)
     with _command(folder) as server:
-        server.client.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
+        server.client.stubs.index.CreateCollection(index_service_pb2.CreateCollectionRequest(collection="docs"))
         writers.start(server.address)
         writers.wait(20)
         server.process.send_signal(signal.SIGTERM)
@@ -138,5 +140,5 @@ def test_a_server_that_stands_still_for_a_while_loses_nothing_and_callers_hear_o
 
 def _search(server: Running, timeout: float) -> search_service_pb2.SearchResponse:
     request = search_service_pb2.SearchRequest(collection="docs", query="sauce")
-    found: search_service_pb2.SearchResponse = server.client.search.Search(request, timeout=timeout)
+    found: search_service_pb2.SearchResponse = server.client.stubs.search.Search(request, timeout=timeout)
     return found

@@ -25,7 +25,7 @@ def _fill(folder: Folder, count: int = 60) -> None:
     with folder.running() as server:
         server.create()
         documents = [passage_pb2.Document(id=f"d{each}", text=f"Sauce number {each}. " * 20) for each in range(count)]
-        for _ in server.client.write("docs", documents, batch_size=10):
+        for _ in server.client.stream_write("docs", documents, batch_size=10):
             pass
         server.settle()
         server.kill()
@@ -165,12 +165,12 @@ def test_a_journal_with_a_garbled_page_says_so_and_goes_on_with_the_others(tmp_p
     _garble(folder.journal, Random(5), at=(page - 1) * size, size=size)
     with folder.running() as server:
         with pytest.raises(CallError) as refused:
-            for _ in server.client.write("docs", [passage_pb2.Document(id="d1", text="again")]):
+            for _ in server.client.stream_write("docs", [passage_pb2.Document(id="d1", text="again")]):
                 pass
         assert refused.value.reason == "JOURNAL_DAMAGED"
         assert "restore" in refused.value.message
         request = index_service_pb2.GetDocumentRequest(collection="docs", document_id="d7")
-        assert server.client.index.GetDocument(request).document.text.startswith("Sauce number 7")
+        assert server.client.stubs.index.GetDocument(request).document.text.startswith("Sauce number 7")
 
 
 def _checkpointed(journal: Path) -> None:

@@ -66,14 +66,14 @@ class Writer:
             for batch in batches
         )
         self.pending.extend(dict[str, str | None](each) for each in batches)
-        for _ in client.index.WriteDocuments(requests, timeout=60):
+        for _ in client.stubs.index.WriteDocuments(requests, timeout=60):
             self._acknowledge(acknowledged)
 
     def _delete(self, client: Client, acknowledged: Callable[[], None]) -> None:
         gone = self._random.sample(sorted(self.known), min(len(self.known), self._random.randint(1, 4)))
         self.pending.append(dict.fromkeys(gone))
         request = index_service_pb2.DeleteDocumentsRequest(collection=self._collection, document_ids=gone)
-        client.index.DeleteDocuments(request, timeout=60)
+        client.stubs.index.DeleteDocuments(request, timeout=60)
         self._acknowledge(acknowledged)
 
     def _acknowledge(self, acknowledged: Callable[[], None]) -> None:

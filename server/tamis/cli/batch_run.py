@@ -109,9 +109,9 @@ class BatchRun:
     def _begun(self, asked: Question) -> Any:
         if asked.passages is None:
             search = pb.SearchRequest(collection=self.collection, query=asked.query, **self.fields)
-            return self.client.search.Search.future(search, timeout=self.deadline)
+            return self.client.stubs.search.Search.future(search, timeout=self.deadline)
         rerank = pb.RerankRequest(query=asked.query, passages=asked.passages, **self.fields)
-        return self.client.search.Rerank.future(rerank, timeout=self.deadline)
+        return self.client.stubs.search.Rerank.future(rerank, timeout=self.deadline)
 
     def _call(self, asked: Question) -> Response:
         """The response of a call that `_cancel` can end. Raises `CallError`."""

@@ -52,7 +52,7 @@ def create(
     """Creates an empty collection."""
     request = pb.CreateCollectionRequest(collection=name, language=language, tenant_partitioned=shared)
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        client.index.CreateCollection(request)
+        client.stubs.index.CreateCollection(request)
     console.print(f"created {name}")
 
 
@@ -65,16 +65,16 @@ def delete(
 ) -> None:
     """Deletes a collection with everything in it. There is no way back."""
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        found = client.index.GetCollection(pb.GetCollectionRequest(collection=name)).collection
+        found = client.stubs.index.GetCollection(pb.GetCollectionRequest(collection=name)).collection
         if not yes:
             typer.confirm(f"Delete {name} with its {found.document_count:,} documents?", abort=True)
-        client.index.DeleteCollection(pb.DeleteCollectionRequest(collection=name))
+        client.stubs.index.DeleteCollection(pb.DeleteCollectionRequest(collection=name))
     console.print(f"deleted {name}")
 
 
 def every_collection(client: Client) -> list[pb.Collection]:
     """All that the caller sees, by name."""
-    listed = pages(client.index.ListCollections, pb.ListCollectionsRequest(page_size=100))
+    listed = pages(client.stubs.index.ListCollections, pb.ListCollectionsRequest(page_size=100))
     return [each for page in listed for each in page.collections]
 
 

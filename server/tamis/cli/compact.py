@@ -24,7 +24,7 @@ def compact(
     """Gives back the space of superseded changes in the journal, and has indexes compact themselves."""
     request = pb.CompactCollectionRequest(collection=collection)
     with failures(address), Client(address, tenant=tenant) as client, typed_errors(), notices.status("compacting"):
-        done = client.index.CompactCollection(request)
+        done = client.stubs.index.CompactCollection(request)
     if json:
         print_json(done, with_zeros=True)
         return

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Tenant
+from tamis.cli.options import DEFAULT_ADDRESS, PATIENCE, Address, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.cli.pages import pages
 from tamis.client import Client
@@ -56,9 +56,9 @@ def retry(
     request = pb.RetryDeadLettersRequest(collection=collection, document_ids=document_ids or ())
     with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
-            done = client.index.RetryDeadLetters(request)
+            done = client.stubs.index.RetryDeadLetters(request)
         if done.sequence:
-            client.wait_indexed(collection, done.sequence)
+            client.wait_indexed(collection, done.sequence, timeout=PATIENCE)
         left = {each.document_id for each in _letters(client, collection)} if done.sequence else set[str]()
     if json:
         print_json({"retried_count": done.retried_count, "sequence": done.sequence, "dead_document_ids": sorted(left)})
@@ -72,5 +72,5 @@ def retry(
 def _letters(client: Client, collection: str) -> Iterator[pb.DeadLetter]:
     request = pb.ListDeadLettersRequest(collection=collection, page_size=1_000)
     with typed_errors():
-        for page in pages(client.index.ListDeadLetters, request):
+        for page in pages(client.stubs.index.ListDeadLetters, request):
             yield from page.dead_letters

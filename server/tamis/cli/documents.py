@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, Address, Collection, Json, Tenant
+from tamis.cli.options import DEFAULT_ADDRESS, DEFAULT_COLLECTION, PATIENCE, Address, Collection, Json, Tenant
 from tamis.cli.output import console, failures, print_json
 from tamis.cli.request import filter_of, metadata_of
 from tamis.client import Client
@@ -35,7 +35,7 @@ def list_documents(
     """Lists documents by id."""
     request = pb.ListDocumentsRequest(collection=collection, page_size=limit, page_token=page)
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        found = client.index.ListDocuments(request)
+        found = client.stubs.index.ListDocuments(request)
     if json:
         print_json(found, with_zeros=True)
         return
@@ -59,7 +59,7 @@ def get(
     """Prints one document as JSON."""
     request = pb.GetDocumentRequest(collection=collection, document_id=document)
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        print_json(client.index.GetDocument(request).document)
+        print_json(client.stubs.index.GetDocument(request).document)
 
 
 @app.command()
@@ -83,9 +83,9 @@ def patch(
     request = pb.PatchMetadataRequest(collection=collection, patches=patches, request_id=uuid.uuid4().hex)
     with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
-            done = client.index.PatchMetadata(request)
+            done = client.stubs.index.PatchMetadata(request)
         if wait and done.written_count:
-            client.wait_indexed(collection, done.sequence)
+            client.wait_indexed(collection, done.sequence, timeout=PATIENCE)
     if json:
         print_json(done, with_zeros=True)
     else:
@@ -118,9 +118,9 @@ def delete(
         typer.confirm(f"Delete every document of {collection} with {' and '.join(where)}?", abort=True)
     with failures(address), Client(address, tenant=tenant) as client:
         with typed_errors():
-            done = client.index.DeleteDocuments(request)
+            done = client.stubs.index.DeleteDocuments(request)
         if wait and done.sequence:
-            client.wait_indexed(collection, done.sequence)
+            client.wait_indexed(collection, done.sequence, timeout=PATIENCE)
     if json:
         print_json(done, with_zeros=True)
     else:

@@ -32,7 +32,7 @@ def list_generations(
 ) -> None:
     """Lists generations, what each is made of, and how far it has got."""
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
-        found = client.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
+        found = client.stubs.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
     if json:
         generations = [fields_of(each) for each in found.generations]
         print_json({"serving_generation": found.serving_generation, "generations": generations})
@@ -59,7 +59,7 @@ def switch(
     """Has a generation serve, for every search that begins afterwards; also the way back."""
     with failures(address), Client(address, tenant=tenant) as client, typed_errors():
         request = pb.SwitchGenerationRequest(collection=collection, generation=generation)
-        switched = client.index.SwitchGeneration(request)
+        switched = client.stubs.index.SwitchGeneration(request)
     if json:
         print_json(switched)
         return
@@ -80,7 +80,7 @@ def drop(
         if not (yes or json):
             typer.confirm(f"Drop generation {generation} of {collection}, and with it the way back to it?", abort=True)
         request = pb.DropGenerationRequest(collection=collection, generation=generation)
-        dropped = client.index.DropGeneration(request)
+        dropped = client.stubs.index.DropGeneration(request)
     if json:
         print_json(dropped)
         return

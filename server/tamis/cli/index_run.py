@@ -60,7 +60,6 @@ class IndexRun:
         self.outcome = Outcome()
         self._seen: set[str] = set()
         self._stale: set[str] = set()
-        self._error: BaseException | None = None
 
     def run(self, progress: Progress) -> Outcome:
         """Raises `CallError`, and `Clash` before anything is written."""
@@ -77,8 +76,6 @@ class IndexRun:
         elif wanted:
             messages = self._messages(wanted, progress)
             write(self._client, plan.collection, messages, outcome, progress, language=plan.language)
-            if self._error is not None:
-                raise self._error
         gone = self._gone(listing)
         if plan.is_dry:
             outcome.deleted_count = len(gone)
@@ -131,17 +128,13 @@ class IndexRun:
         self._seen.update(ids)
 
     def _messages(self, wanted: Sequence[_Wanted], progress: Progress) -> Iterator[passage_pb2.Document]:
-        """Runs on a thread of the channel, which would swallow an error: it is kept for `run`."""
         task = progress.add_task("files read", total=len(wanted))
         jobs = (
             Job(each.found.path, each.found.name, each.reader.target, each.found.packed_suffix, each) for each in wanted
         )
-        try:
-            for file, documents in self._workers.read(jobs):
-                yield from self._messages_of(file, documents)
-                progress.advance(task)
-        except BaseException as error:
-            self._error = error
+        for file, documents in self._workers.read(jobs):
+            yield from self._messages_of(file, documents)
+            progress.advance(task)
 
     def _messages_of(
         self, wanted: _Wanted, documents: Iterator[Document | Unreadable]

@@ -79,6 +79,7 @@ Timeout = Annotated[
 
 DEFAULT_ADDRESS = "127.0.0.1:7601"
 DEFAULT_COLLECTION = "docs"
+PATIENCE = 86_400.0  # seconds for indexes to follow: whoever waits at a terminal may interrupt
 
 
 def configured(config: Path | None, preset: str | None, changes: Sequence[str] | None = None) -> Config:

@@ -45,10 +45,12 @@ def reindex(
         former = _known(client, collection).serving_generation
         if switch:
             with typed_errors():
-                client.index.SwitchGeneration(pb.SwitchGenerationRequest(collection=collection, generation=number))
+                client.stubs.index.SwitchGeneration(
+                    pb.SwitchGenerationRequest(collection=collection, generation=number)
+                )
         if drop_old:
             with typed_errors():
-                client.index.DropGeneration(pb.DropGenerationRequest(collection=collection, generation=former))
+                client.stubs.index.DropGeneration(pb.DropGenerationRequest(collection=collection, generation=former))
         known = _known(client, collection)
     if json:
         print_json(pb.GetCollectionResponse(collection=known))
@@ -60,7 +62,7 @@ def _begun(client: Client, collection: str) -> int:
     """The generation that is begun, or was and is not ready yet."""
     try:
         with typed_errors():
-            built = client.index.BuildGeneration(pb.BuildGenerationRequest(collection=collection))
+            built = client.stubs.index.BuildGeneration(pb.BuildGenerationRequest(collection=collection))
         return int(built.generation.number)
     except CallError as error:
         if error.code is not grpc.StatusCode.FAILED_PRECONDITION:
@@ -100,7 +102,9 @@ def _wait(client: Client, collection: str, number: int, progress: Progress) -> N
 
 def _known(client: Client, collection: str) -> pb.Collection:
     with typed_errors():
-        found: pb.GetCollectionResponse = client.index.GetCollection(pb.GetCollectionRequest(collection=collection))
+        found: pb.GetCollectionResponse = client.stubs.index.GetCollection(
+            pb.GetCollectionRequest(collection=collection)
+        )
     return found.collection
 
 

@@ -16,7 +16,7 @@ from tamis.cli.candidates import Malformed, Question, objects, passage_of, quest
 from tamis.cli.options import DEFAULT_ADDRESS, Address, Json, Overrides, Pipeline, Tenant, Timeout
 from tamis.cli.output import ExitCode, console, fail, failures, notices, print_json
 from tamis.cli.request import overrides
-from tamis.cli.search import display
+from tamis.cli.search import display, streamed
 from tamis.cli.view import SearchView, kind
 from tamis.client import Client
 from tamis.v1 import passage_pb2
@@ -52,7 +52,8 @@ def rerank(
     with failures(address), Client(address, tenant=tenant) as client, opened(file) as lines:
         reader = _Reader(lines, query)
         for asked in reader.questions():
-            events = client.stream_rerank(asked.query, asked.passages or (), timeout=deadline, **fields)
+            request = pb.StreamRerankRequest(query=asked.query, passages=asked.passages, **fields)
+            events = streamed(client.stubs.search.StreamRerank(request, timeout=deadline))
             if json and stream:
                 for event in events:
                     print_json(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +28,7 @@ from tamis.client import Client
 from tamis.client.errors import typed_errors
 from tamis.v1 import search_service_pb2 as pb
 
-__all__ = ["ask", "display", "search", "show"]
+__all__ = ["ask", "display", "search", "show", "streamed"]
 
 
 def search(
@@ -85,9 +85,9 @@ def search(
         if json and not stream:
             request = pb.SearchRequest(collection=collection, query=query, **fields)
             with typed_errors():
-                print_json(client.search.Search(request, timeout=deadline))
+                print_json(client.stubs.search.Search(request, timeout=deadline))
         elif json:
-            for event in client.stream_search(collection, query, timeout=deadline, **fields):
+            for event in _events(client, collection, query, deadline, fields):
                 print_json(event)
         else:
             show(
@@ -115,7 +115,7 @@ def ask(
         if json:
             request = pb.SearchRequest(collection=collection, query=question, pipeline=pipeline)
             with typed_errors():
-                answer = client.search.Search(request, timeout=deadline).answer
+                answer = client.stubs.search.Search(request, timeout=deadline).answer
             print_json(answer)
         else:
             show(client, question, collection, pipeline=pipeline, hits_shown=3, deadline=deadline)
@@ -135,7 +135,23 @@ def show(
     view = SearchView(
         query or f"like {', '.join(fields['like_document_ids'])}", hits_shown=hits_shown, is_paged=is_paged
     )
-    return display(view, client.stream_search(collection, query, timeout=deadline, **fields))
+    return display(view, _events(client, collection, query, deadline, fields))
+
+
+def streamed(call: Any) -> Generator[Any, None, None]:
+    """The messages of a stream of the stubs; closing it cancels the call. Raises `CallError`."""
+    with typed_errors():
+        try:
+            yield from call
+        finally:
+            call.cancel()
+
+
+def _events(
+    client: Client, collection: str, query: str, deadline: float | None, fields: dict[str, Any]
+) -> Generator[pb.StreamSearchResponse, None, None]:
+    request = pb.StreamSearchRequest(collection=collection, query=query, **fields)
+    return streamed(client.stubs.search.StreamSearch(request, timeout=deadline))
 
 
 def display(view: SearchView, events: Iterable[Event]) -> SearchView:

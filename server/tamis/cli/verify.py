@@ -38,7 +38,9 @@ def verify(
         with notices.status("verifying") as status:
             for name in names:
                 status.update(f"verifying {name}: journal")
-                for each in client.index.VerifyCollection(pb.VerifyCollectionRequest(collection=name, repair=repair)):
+                for each in client.stubs.index.VerifyCollection(
+                    pb.VerifyCollectionRequest(collection=name, repair=repair)
+                ):
                     found.append((name, each))
                     status.update(f"verifying {name}: {each.stage or 'journal'} is done")
     if json:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,7 +23,7 @@ from rich.text import Text
 
 from tamis.cli.output import console
 from tamis.cli.pages import pages
-from tamis.client import CallError, Client
+from tamis.client import AlreadyExists, Client, NotFound
 from tamis.client.errors import typed_errors
 from tamis.reading import Unreadable
 from tamis.v1 import index_service_pb2 as pb
@@ -32,6 +32,7 @@ from tamis.v1 import passage_pb2
 __all__ = ["Outcome", "bars", "create_if_missing", "delete", "held", "wait", "write"]
 
 _POLL_SECONDS = 0.25
+_CREATE_SECONDS = 120.0  # stages that keep an index may have a model to load first
 _MOST_DELETED = 1_000
 
 
@@ -81,7 +82,7 @@ def write(
     """Writes, creating the collection if need be. What has been counted as written is durable."""
     create_if_missing(client, collection, language)
     task = progress.add_task("documents", total=None)
-    for written in client.write(collection, documents):
+    for written in client.stream_write(collection, documents):
         outcome.written_count += written.written_count
         outcome.unchanged_count += written.unchanged_count
         outcome.sequence = max(outcome.sequence, written.sequence)
@@ -96,7 +97,9 @@ def delete(client: Client, collection: str, ids: Iterable[str], outcome: Outcome
     for start in range(0, len(waiting), _MOST_DELETED):
         some = waiting[start : start + _MOST_DELETED]
         with typed_errors():
-            done = client.index.DeleteDocuments(pb.DeleteDocumentsRequest(collection=collection, document_ids=some))
+            done = client.stubs.index.DeleteDocuments(
+                pb.DeleteDocumentsRequest(collection=collection, document_ids=some)
+            )
         outcome.deleted_count += done.deleted_count
         outcome.sequence = max(outcome.sequence, done.sequence)
 
@@ -106,29 +109,23 @@ def held(client: Client, collection: str) -> Iterator[passage_pb2.Document]:
     request = pb.ListDocumentsRequest(collection=collection, page_size=_MOST_DELETED)
     try:
         with typed_errors():
-            for page in pages(client.index.ListDocuments, request):
+            for page in pages(client.stubs.index.ListDocuments, request):
                 yield from page.documents
-    except CallError as error:
-        if error.reason != "NOT_FOUND":
-            raise
+    except NotFound:
+        return
 
 
 def create_if_missing(client: Client, collection: str, language: str = "") -> None:
     """Creates a collection unless it is there; `language` holds for a new one alone."""
-    with typed_errors():
-        try:
-            client.index.CreateCollection(pb.CreateCollectionRequest(collection=collection, language=language))
-        except grpc.RpcError as error:
-            if CallError.of(error).code is not grpc.StatusCode.ALREADY_EXISTS:
-                raise
+    with suppress(AlreadyExists):
+        client.create_collection(collection, language=language, timeout=_CREATE_SECONDS)
 
 
 def wait(client: Client, collection: str, sequence: int, progress: Progress) -> None:
     """Waits until every index has got to a sequence, by asking, so that the bars move."""
     tasks: dict[str, Any] = {}
     while sequence:
-        with typed_errors():
-            known = client.index.GetCollection(pb.GetCollectionRequest(collection=collection)).collection
+        known = client.collection(collection)
         for state in known.indexes:
             if state.stage not in tasks:
                 tasks[state.stage] = progress.add_task(f"indexed by {state.stage}", total=sequence)
