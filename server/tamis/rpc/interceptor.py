@@ -37,8 +37,18 @@ class Surroundings:
     wrapped once, as they are added: what gRPC calls an interceptor would do so again for every call.
     """
 
-    def __init__(self, server: grpc.aio.Server, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        most_calls: int,
+        tenancy: TenancyConfig,
+        metrics: Metrics,
+        *,
+        tells_id: bool = True,
+    ) -> None:
+        """Without `tells_id` no response headers go before the first response: callers may then try again until it."""
         self._server, self._most_calls, self._tenancy, self._metrics = server, most_calls, tenancy, metrics
+        self._tells_id = tells_id
         self._calls = 0
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
@@ -54,10 +64,15 @@ class Surroundings:
         return (self._streaming if handler.response_streaming else self._unary)(handler, method)
 
     def _unary(self, handler: Any, method: str) -> Any:
-        async def serve(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with _Call(self, context, method):
-                return await handler.unary_unary(_parsed(raw, handler), context)
+        behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        read = _all_parsed if handler.request_streaming else _parsed
 
+        async def serve(raw: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with _Call(self, context, method):
+                return await behaviour(read(raw, handler), context)
+
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(serve, None, handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(serve, None, handler.response_serializer)
 
     def _streaming(self, handler: Any, method: str) -> Any:
@@ -80,7 +95,8 @@ class Surroundings:
         metadata = call.context.invocation_metadata() or ()
         request_id.set(call.id)
         structlog.contextvars.bind_contextvars(request_id=call.id)  # a call has a task, hence a context, of its own
-        await call.context.send_initial_metadata(((_REQUEST_ID, call.id),))
+        if self._tells_id:
+            await call.context.send_initial_metadata(((_REQUEST_ID, call.id),))
         if self._calls > self._most_calls:
             raise Overloaded(f"the server already serves {self._most_calls} calls")
         principal.set(principal_of(metadata, self._tenancy))
