@@ -14,11 +14,12 @@ import grpc
 from tamis.context import Call, CallEnded
 from tamis.errors import ConfigurationError, DeadlineExceeded, TamisError, Unavailable
 from tamis.hosting.description import FingerprintChanged, UnsupportedContract
+from tamis.v1 import plugin_service_pb2 as pb
 from tamis.v1 import plugin_service_pb2_grpc
 from tamis.wire.refusals import to_error
 from tamis_remote.settings import RemoteSettings
 
-__all__ = ["UNREACHABLE", "Connection"]
+__all__ = ["UNREACHABLE", "Connection", "describes", "where_is"]
 
 UNREACHABLE = "the remote component cannot be reached"
 """What a call notes that got no answer."""
@@ -46,16 +47,8 @@ class Connection:
 
     def __init__(self, settings: RemoteSettings) -> None:
         """Connects at the first call. Must be made on the event loop that uses it. Raises `ConfigurationError`."""
-        self.where = f"{settings.component!r} at {', '.join(settings.addresses)}"
-        options = [*_OPTIONS, ("grpc.service_config", json.dumps(_service_config(settings.max_attempts)))]
-        if settings.ca_file is None:
-            self._channel = grpc.aio.insecure_channel(settings.target, options)
-        else:
-            if settings.server_name:
-                options.append(("grpc.ssl_target_name_override", settings.server_name))
-            else:
-                options.append(("grpc.default_authority", settings.addresses[0]))
-            self._channel = grpc.aio.secure_channel(settings.target, _credentials(settings), options)
+        self.where = where_is(settings)
+        self._channel = _channel(settings, grpc.aio)
         self.stub: Any = plugin_service_pb2_grpc.PluginServiceStub(self._channel)
 
     async def first(self, method: Any, request: Any, call: Call) -> Any:
@@ -65,9 +58,9 @@ class Connection:
         """
         try:
             call.check()
-            return await call.wait(method(request, timeout=_timeout(call), wait_for_ready=True))
+            return await call.wait(method(request, **_sent_with(call), wait_for_ready=True))
         except grpc.aio.AioRpcError as error:
-            failure = self._error(error)
+            failure = _error(error, self.where)
         except CallEnded:
             failure = DeadlineExceeded("")
         raise Unavailable(f"{self.where} cannot be reached") if isinstance(failure, DeadlineExceeded) else failure
@@ -79,12 +72,12 @@ class Connection:
         """
         call.check()
         with self._told(call):
-            return await call.wait(method(request, timeout=_timeout(call)))
+            return await call.wait(method(request, **_sent_with(call)))
 
     async def many(self, method: Any, request: Any, call: Call) -> AsyncGenerator[Any, None]:
         """The responses as they come. Closing ends the call on the other side, too. Raises like `one`."""
         call.check()
-        responses = method(request, timeout=_timeout(call))
+        responses = method(request, **_sent_with(call))
         try:
             with self._told(call):
                 while (response := await call.wait(responses.read())) is not grpc.aio.EOF:
@@ -101,7 +94,7 @@ class Connection:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            failure = self._error(error)
+            failure = _error(error, self.where)
         except grpc.aio.UsageError:
             failure = Unavailable(f"{self.where} is not connected any more")
         else:
@@ -114,14 +107,45 @@ class Connection:
             call.note(UNREACHABLE)
         raise failure
 
-    def _error(self, error: grpc.aio.AioRpcError) -> TamisError:
-        trailers: Any = error.trailing_metadata() or ()
-        packed = next((value for key, value in trailers if key == "grpc-status-details-bin"), None)
-        return to_error(error.code().value[0], error.details() or "", packed, where=self.where)
+
+def where_is(settings: RemoteSettings) -> str:
+    """A component and its addresses, for people."""
+    return f"{settings.component!r} at {', '.join(settings.addresses)}"
 
 
-def _timeout(call: Call) -> float | None:
-    return None if math.isinf(call.deadline.at) else call.deadline.remaining
+def describes(settings: RemoteSettings, request: pb.DescribeRequest, *, within: float) -> pb.DescribeResponse:
+    """What a component says it is. Blocks. Raises `TamisError`."""
+    with _channel(settings, grpc) as channel:
+        stub: Any = plugin_service_pb2_grpc.PluginServiceStub(channel)
+        try:
+            found: pb.DescribeResponse = stub.Describe(request, timeout=within)
+            return found
+        except grpc.RpcError as error:
+            raise _error(error, where_is(settings)) from None
+
+
+def _channel(settings: RemoteSettings, api: Any) -> Any:
+    """`api` is `grpc` or `grpc.aio`."""
+    options = [*_OPTIONS, ("grpc.service_config", json.dumps(_service_config(settings.max_attempts)))]
+    if settings.ca_file is None:
+        return api.insecure_channel(settings.target, options)
+    if settings.server_name:
+        options.append(("grpc.ssl_target_name_override", settings.server_name))
+    else:
+        options.append(("grpc.default_authority", settings.addresses[0]))
+    return api.secure_channel(settings.target, _credentials(settings), options)
+
+
+def _error(error: Any, where: str) -> TamisError:
+    trailers: Any = error.trailing_metadata() or ()
+    packed = next((value for key, value in trailers if key == "grpc-status-details-bin"), None)
+    return to_error(error.code().value[0], error.details() or "", packed, where=where)
+
+
+def _sent_with(call: Call) -> dict[str, Any]:
+    """Deadline and request id, as gRPC carries them."""
+    timeout = None if math.isinf(call.deadline.at) else call.deadline.remaining
+    return {"timeout": timeout, "metadata": (("x-request-id", call.request_id),) if call.request_id else ()}
 
 
 def _service_config(max_attempts: int) -> dict[str, Any]:

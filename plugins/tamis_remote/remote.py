@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,13 @@ from tamis.hosting.description import CONTRACT_VERSIONS, Description, PluginRole
 from tamis.pauses import Pauses
 from tamis.v1 import plugin_service_pb2 as pb
 from tamis.wire.plugin_calls import from_call, from_description, to_description
-from tamis_remote.connection import Connection
+from tamis_remote.connection import Connection, describes, where_is
 from tamis_remote.settings import RemoteSettings
 
 __all__ = ["Remote", "paused"]
 
 T = TypeVar("T")
+_GLANCE = 2.0  # seconds
 _LOG = structlog.get_logger(__name__)
 
 
@@ -84,6 +85,15 @@ class Remote(Component):
         self._description = described
         self.capabilities = described.capabilities
         await asyncio.to_thread(self._remember, described)
+
+    def facts(self) -> Sequence[str]:
+        """Whether it can be reached, and what it is there."""
+        request = pb.DescribeRequest(component=self.settings.component, contract_versions=CONTRACT_VERSIONS)
+        try:
+            found = describes(self.settings, request, within=_GLANCE)
+        except TamisError as error:
+            return (f"does not answer: {error.message}",)
+        return (f"answers: {where_is(self.settings)} is {found.plugin!r} of {found.plugin_version}",)
 
     async def close(self) -> None:
         if self._connection is not None:

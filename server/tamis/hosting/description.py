@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from tamis.component import Capabilities
 from tamis.errors import Aborted, FailedPrecondition
@@ -36,7 +38,7 @@ class Description:
     """What a component is. What does not belong to its role is empty or 0.
 
     `dimensions`, `max_tokens` and `fingerprint` are an embedder's; `context_token_count` a language model's;
-    `keeps_index` a retriever's. `settings_schema` is JSON.
+    `keeps_index` a retriever's. `settings_schema` is JSON Schema.
     """
 
     role: PluginRole
@@ -44,7 +46,7 @@ class Description:
     contract_version: int = CONTRACT_VERSIONS[-1]
     plugin: str = ""
     plugin_version: str = ""
-    settings_schema: str = ""
+    settings_schema: Mapping[str, Any] = field(default_factory=dict)
     keeps_index: bool = False
     dimensions: int = 0
     max_tokens: int = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -95,7 +94,7 @@ class PluginHost:
             spoken[-1],
             plugin.name,
             f"{plugin.distribution} {plugin.version}",
-            json.dumps(component.Settings.model_json_schema()),
+            component.Settings.model_json_schema(),
             isinstance(component, HasIndex),
             component.dimensions if isinstance(component, Embedder) else 0,
             component.max_tokens if isinstance(component, Embedder) else 0,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -50,6 +51,8 @@ class Surroundings:
         self._server, self._most_calls, self._tenancy, self._metrics = server, most_calls, tenancy, metrics
         self._tells_id = tells_id
         self._calls = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """Nothing: generated code adds the same handlers as registered ones, too."""
@@ -59,6 +62,12 @@ class Surroundings:
         wrapped = {name: self._wrapped(each, f"/{service}/{name}") for name, each in handlers.items()}
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
         self._server.add_registered_method_handlers(service, wrapped)
+
+    async def idle(self, *, within: float) -> None:
+        """Returns once no call is under way, after `within` seconds at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._is_idle.wait()
 
     def _wrapped(self, handler: Any, method: str) -> Any:
         return (self._streaming if handler.response_streaming else self._unary)(handler, method)
@@ -92,6 +101,7 @@ class Surroundings:
     async def begin(self, call: _Call) -> None:
         """Raises `Overloaded`, `Unauthenticated`."""
         self._calls += 1
+        self._is_idle.clear()
         metadata = call.context.invocation_metadata() or ()
         request_id.set(call.id)
         structlog.contextvars.bind_contextvars(request_id=call.id)  # a call has a task, hence a context, of its own
@@ -104,6 +114,8 @@ class Surroundings:
     def end(self, call: _Call, code: str) -> None:
         """Counts and tells how a call has ended."""
         self._calls -= 1
+        if not self._calls:
+            self._is_idle.set()
         elapsed = round(time.monotonic() - call.started, 6)
         self._metrics.call(call.method.removeprefix("/tamis.v1."), code, elapsed)
         _LOG.info("call", method=call.method, code=code, elapsed_seconds=elapsed, request_id=call.id)

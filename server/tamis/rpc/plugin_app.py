@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ SERVICE = plugin_service_pb2.DESCRIPTOR.services_by_name["PluginService"].full_n
 """The name of the service, also for health."""
 
 _GRACE = 5.0  # seconds that calls under way get at the end
+_ON_THE_WAY = 0.2  # seconds until callers have heard of it, and what they had sent has come
 
 
 @asynccontextmanager
@@ -60,7 +62,12 @@ async def running_plugins(config: Config) -> AsyncGenerator[str, None]:
             yield address
         finally:
             await readiness.enter_graceful_shutdown()
-            await server.stop(_GRACE)
+            await asyncio.sleep(_ON_THE_WAY)
+            stopping = asyncio.ensure_future(server.stop(_GRACE))  # begins nothing more
+            await asyncio.sleep(_ON_THE_WAY)
+            await calls.idle(within=_GRACE)
+            await server.stop(None)  # who watches its health would hold it up until the grace ends
+            await stopping
     finally:
         await host.close()
 

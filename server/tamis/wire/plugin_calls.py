@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
+
 from tamis.component import Capabilities
 from tamis.context import BillingUnit, Call, Usage
 from tamis.filters import Operator
@@ -125,7 +128,7 @@ def from_description(description: Description) -> pb.DescribeResponse:
         role=f"PLUGIN_ROLE_{description.role.name}",
         plugin=description.plugin,
         plugin_version=description.plugin_version,
-        settings_schema=description.settings_schema,
+        settings_schema=json_format.ParseDict(description.settings_schema, Struct()),
         score_kind=from_kind(capabilities.score_kind),
         filter_operators=sorted(each.value for each in capabilities.filter_operators),
         languages=sorted(capabilities.languages),
@@ -158,7 +161,7 @@ def to_description(message: pb.DescribeResponse) -> Description | None:
         message.contract_version,
         message.plugin,
         message.plugin_version,
-        message.settings_schema,
+        json_format.MessageToDict(message.settings_schema),
         message.keeps_index,
         message.dimension_count,
         message.token_limit,

@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from tamis.v1 import filter_pb2 as _filter_pb2
 from tamis.v1 import passage_pb2 as _passage_pb2
 from tamis.v1 import search_service_pb2 as _search_service_pb2
@@ -75,7 +76,7 @@ class DescribeResponse(_message.Message):
     role: PluginRole
     plugin: str
     plugin_version: str
-    settings_schema: str
+    settings_schema: _struct_pb2.Struct
     score_kind: _passage_pb2.ScoreKind
     filter_operators: _containers.RepeatedScalarFieldContainer[str]
     languages: _containers.RepeatedScalarFieldContainer[str]
@@ -86,7 +87,7 @@ class DescribeResponse(_message.Message):
     token_limit: int
     fingerprint: str
     context_token_count: int
-    def __init__(self, contract_version: _Optional[int] = ..., role: _Optional[_Union[PluginRole, str]] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ..., settings_schema: _Optional[str] = ..., score_kind: _Optional[_Union[_passage_pb2.ScoreKind, str]] = ..., filter_operators: _Optional[_Iterable[str]] = ..., languages: _Optional[_Iterable[str]] = ..., candidate_limit: _Optional[int] = ..., cross_document: _Optional[bool] = ..., keeps_index: _Optional[bool] = ..., dimension_count: _Optional[int] = ..., token_limit: _Optional[int] = ..., fingerprint: _Optional[str] = ..., context_token_count: _Optional[int] = ...) -> None: ...
+    def __init__(self, contract_version: _Optional[int] = ..., role: _Optional[_Union[PluginRole, str]] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ..., settings_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., score_kind: _Optional[_Union[_passage_pb2.ScoreKind, str]] = ..., filter_operators: _Optional[_Iterable[str]] = ..., languages: _Optional[_Iterable[str]] = ..., candidate_limit: _Optional[int] = ..., cross_document: _Optional[bool] = ..., keeps_index: _Optional[bool] = ..., dimension_count: _Optional[int] = ..., token_limit: _Optional[int] = ..., fingerprint: _Optional[str] = ..., context_token_count: _Optional[int] = ...) -> None: ...
 
 class PluginCall(_message.Message):
     __slots__ = ("component", "contract_version", "request_id", "tenant", "subject", "options")
