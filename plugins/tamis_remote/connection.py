@@ -149,7 +149,7 @@ def _sent_with(call: Call) -> dict[str, Any]:
 
 
 def _service_config(max_attempts: int) -> dict[str, Any]:
-    """What gRPC does by itself. The throttle holds further tries back once more than half of the calls fail."""
+    """What gRPC does by itself. The throttle holds further tries back once more than a third of the calls fail."""
     config: dict[str, Any] = {
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": _SERVICE},
