@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,13 @@ from tamis.v1 import passage_pb2
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-_LATE = '[models.minilm]\nplugin = "sentence-transformers"\n[stages.late]\nplugin = "late-interaction"\nembedder = "minilm"\n'
+_LATE = """
+[models.minilm]
+plugin = "sentence-transformers"
+[stages.late]
+plugin = "late-interaction"
+embedder = "minilm"
+"""
 _REMOTE = """
 [models.minilm]
 plugin = "remote-embedder"
@@ -41,9 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "tamis.toml").write_text(_LATE)
     command = [sys.executable, "-m", "tamis.cli.app", "plugin", "serve", "--listen", "127.0.0.1:0"]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ}
-        )
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     with process.stdout:
         line = process.stdout.readline()

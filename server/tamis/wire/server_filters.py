@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from tamis.errors import InvalidRequest
 from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, Scalar
@@ -26,11 +26,11 @@ def from_filter(filter: Filter) -> filter_pb2.Filter:
     """Any filter, the server's own conditions among it."""
     match filter:
         case And(operands):
-            return filter_pb2.Filter(**{"and": _listed(operands)})
+            return _named("and", _listed(operands))
         case Or(operands):
-            return filter_pb2.Filter(**{"or": _listed(operands)})
+            return _named("or", _listed(operands))
         case Not(operand):
-            return filter_pb2.Filter(**{"not": from_filter(operand)})
+            return _named("not", from_filter(operand))
         case Compare(path, operator, value):
             comparison = filter_pb2.Comparison(field=_field(path), operator=_NUMBERS[operator], value=from_value(value))
             return filter_pb2.Filter(comparison=comparison)
@@ -61,6 +61,12 @@ def to_server_filter(message: filter_pb2.Filter, field: str = "filter") -> Filte
         case "existence":
             return Exists(_path(message.existence.field))
     raise InvalidRequest.of(field, "has no condition that is known here")
+
+
+def _named(condition: str, operand: object) -> filter_pb2.Filter:
+    """For names that are words of Python's."""
+    fields: Any = {condition: operand}
+    return filter_pb2.Filter(**fields)
 
 
 def _listed(operands: tuple[Filter, ...]) -> filter_pb2.FilterList:
