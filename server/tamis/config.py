@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from tamis.errors import ConfigurationError
 from tamis.event_loops import EventLoopKind
 from tamis.fusion import FusionSettings
 from tamis.gains import GainCurve
+from tamis.hosting.settings import PluginServerConfig, is_loopback
 from tamis.prices import PriceTable
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "PipelineConfig",
     "PlannerConfig",
     "PluginConfig",
+    "PluginServerConfig",
     "ServerConfig",
     "TenancyConfig",
     "load",
@@ -81,7 +82,7 @@ class ServerConfig(_Section):
         host, _, port = value.rpartition(":")
         if not port.isdigit() or int(port) > 65_535:
             raise ValueError("is HOST:PORT, port 0 to 65535")
-        if host != "localhost" and not _is_loopback_address(host.strip("[]")):
+        if host != "localhost" and not is_loopback(host.strip("[]")):
             raise ValueError("must be a loopback address (127.0.0.1, ::1, localhost): there is no authentication yet")
         return value
 
@@ -194,6 +195,7 @@ class Config(_Section):
     stages: dict[str, PluginConfig] = {}
     pipelines: dict[str, PipelineConfig] = {}
     prices: PriceTable = PriceTable()
+    plugin_server: PluginServerConfig = PluginServerConfig()
     _path: str = PrivateAttr("")
     _text: str = PrivateAttr("")
 
@@ -226,6 +228,14 @@ class Config(_Section):
         except ValidationError as error:
             raise ConfigurationError(allowed(error, ServerConfig)[0]) from None
         return self._changed(server=server)
+
+    def with_plugin_server(self, **changes: object) -> Config:
+        """The same with keys of `[plugin_server]` replaced. Raises `ConfigurationError`."""
+        try:
+            changed = PluginServerConfig.model_validate({**self.plugin_server.model_dump(), **changes})
+        except ValidationError as error:
+            raise ConfigurationError(allowed(error, PluginServerConfig)[0]) from None
+        return self._changed(plugin_server=changed)
 
     def with_setting(self, name: str, setting: str, value: object) -> Config:
         """The same with one setting of a model or a stage replaced. Raises `ConfigurationError` when there is none."""
@@ -360,10 +370,3 @@ def _locate(text: str, keys: tuple[str, ...]) -> tuple[int | None, int | None]:
 
 def _split(dotted: str) -> tuple[str, ...]:
     return tuple(part.strip().strip("\"'") for part in dotted.split("."))
-
-
-def _is_loopback_address(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,7 +18,7 @@ from tamis.journal.leases import Place
 from tamis.recipes import Recipes
 from tamis.stage import HasIndex, Index, SharedIndex
 
-__all__ = ["CANNOT_BE_OPENED", "IndexState", "Indexes"]
+__all__ = ["CANNOT_BE_OPENED", "IndexState", "Indexes", "put_aside"]
 
 CANNOT_BE_OPENED = "INDEX_CANNOT_BE_OPENED"
 """The problem of an index of a generation that does not serve and whose stage has other settings by now."""
@@ -251,7 +251,7 @@ class Indexes:
             where = {"collection": collection.id, "stage": stage, "folder": str(directory)}
             _LOG.warning("index cannot be read; building it again beside it", reason=type(error).__name__, **where)
         try:
-            with _aside(directory):
+            with put_aside(directory):
                 return await self._in_step(collection, generation, stage, component)
         except TamisError:
             raise
@@ -352,7 +352,7 @@ def _told(outcomes: Iterable[object], event: str) -> bool:
 
 
 @contextmanager
-def _aside(directory: Path) -> Iterator[None]:
+def put_aside(directory: Path) -> Iterator[None]:
     """Renames a folder while another takes its place, for good if that one can be opened, and else back again.
 
     Only where that one can is it the files' fault, and not that of a full disk or of too few file handles.

@@ -16,7 +16,7 @@ from tamis.errors import InvalidRequest
 from tamis.model import Value
 from tamis.pipeline import Pipeline
 
-__all__ = ["Override", "checked", "overridable_settings"]
+__all__ = ["Override", "checked", "checked_value", "overridable_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def checked(pipeline: Pipeline, overrides: Sequence[Override]) -> Options:
         options = found.setdefault(each.stage, {})
         if each.setting in options:
             raise InvalidRequest.of(f"{each.field}.setting", f"{each.setting!r} of {each.stage!r} is set twice")
-        options[each.setting] = _value(pipeline.components[each.stage], each)
+        options[each.setting] = checked_value(pipeline.components[each.stage], each)
     return found
 
 
@@ -51,7 +51,8 @@ def overridable_settings(component: Component) -> dict[str, FieldInfo]:
     return {name: info for name, info in fields if _extra(info).get("overridable") is True}
 
 
-def _value(component: Component, override: Override) -> object:
+def checked_value(component: Component, override: Override) -> object:
+    """The value, of the setting's own type. Raises `InvalidRequest` when the component does not allow it."""
     allowed = overridable_settings(component)
     if override.setting not in allowed:
         names = ", ".join(sorted(allowed)) or "none"

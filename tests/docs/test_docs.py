@@ -15,7 +15,9 @@ from tamis import errors
 from tamis.cli.app import app
 from tamis.config import Config
 from tamis.context import Call
+from tamis.hosting.settings import PluginServerConfig
 from tamis.model import Passage, Query
+from tamis_remote.settings import RemoteSettings
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -71,6 +73,16 @@ def test_every_setting_stands_in_the_page_for_operators_and_no_other(name: str) 
     table = page.partition(f"\n`[{name}]`")[2].partition("\n`[")[0]
     known = Config.model_fields[name].annotation.model_fields  # type: ignore[union-attr]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == known.keys()
+
+
+def test_every_setting_of_a_plugin_server_and_of_remote_plugins_is_told() -> None:
+    page = (ROOT / "docs/remote-plugins.md").read_text().partition("\n`[plugin_server]`")[2].partition("\n## ")[0]
+    readme = (ROOT / "plugins/tamis_remote/README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    for text, known in ((page, PluginServerConfig), (readme, RemoteSettings)):
+        told = [
+            cell for row in re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE) for cell in re.findall(r"`(\w+)`", row)
+        ]
+        assert set(told) == known.model_fields.keys()
 
 
 def test_the_quickstart_lists_every_reason() -> None:

@@ -22,6 +22,7 @@ import tamis_llm_rankers
 import tamis_openai
 import tamis_qdrant
 import tamis_readers
+import tamis_remote
 import tamis_rerankers
 import tamis_tantivy
 import tamis_transformers
@@ -36,6 +37,7 @@ PLUGINS = (
     tamis_openai,
     tamis_qdrant,
     tamis_readers,
+    tamis_remote,
     tamis_rerankers,
     tamis_tantivy,
     tamis_transformers,

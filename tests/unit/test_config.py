@@ -32,7 +32,7 @@ def _error(text: str) -> ConfigurationError:
             "[serve]\n",
             1,
             2,
-            "unknown key 'serve'; allowed here: ingest, journal, models, pipelines, planner, prices",
+            "unknown key 'serve'; allowed here: ingest, journal, models, pipelines, planner, plugin_server, prices",
         ),
         ('[journal]\nurl = "mysql://u:s3cret@h/d"\n', 2, 1, "journal.url: is postgresql://"),
         ('[journal]\nnamespace = "pg_catalog"\n', 2, 1, "journal.namespace: must not begin with pg_"),

@@ -19,6 +19,7 @@ from tamis.cli import (
     documents,
     generations,
     index,
+    plugin_serve,
     reindex,
     rerank,
     search,
@@ -78,6 +79,10 @@ app.command()(backup.restore)
 app.add_typer(documents.app, name="documents")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo.demo)
+
+plugin = typer.Typer(help="Plugins of your own, and plugins for other machines.", no_args_is_help=True)
+plugin.command("serve")(plugin_serve.serve)
+app.add_typer(plugin, name="plugin")
 
 
 def main() -> None:

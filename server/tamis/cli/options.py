@@ -28,6 +28,7 @@ __all__ = [
     "Preset",
     "Tenant",
     "Timeout",
+    "changed",
     "configured",
     "with_cache",
 ]
@@ -89,7 +90,11 @@ def configured(config: Path | None, preset: str | None, changes: Sequence[str] |
     """
     if config is not None and preset is not None:
         raise ConfigurationError("--config and --preset exclude each other; begin a file with --print-default")
-    loaded = load_preset(preset) if preset is not None else load(config)
+    return changed(load_preset(preset) if preset is not None else load(config), changes)
+
+
+def changed(loaded: Config, changes: Sequence[str] | None) -> Config:
+    """The same with the settings of `--set` in place of its own. Raises `ConfigurationError`."""
     for change in changes or ():
         place, equals, value = change.partition("=")
         name, dot, setting = place.strip().partition(".")

@@ -50,6 +50,10 @@ class Components(Mapping[str, Component]):
         stages = {name: ROLES[each.group] for name, each in self._plugins.items() if each.group in ROLES}
         return {name: role for name, role in stages.items() if name not in self._replacing}
 
+    def plugin_of(self, name: str) -> InstalledPlugin:
+        """The plugin that a component is made from."""
+        return self._plugins[name]
+
     def used_by(self, plugin: InstalledPlugin) -> list[str]:
         """The names of the components made from a plugin."""
         return sorted(name for name, each in self._plugins.items() if each == plugin)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -37,9 +38,21 @@ class Surroundings:
     wrapped once, as they are added: what gRPC calls an interceptor would do so again for every call.
     """
 
-    def __init__(self, server: grpc.aio.Server, most_calls: int, tenancy: TenancyConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        most_calls: int,
+        tenancy: TenancyConfig,
+        metrics: Metrics,
+        *,
+        tells_id: bool = True,
+    ) -> None:
+        """Without `tells_id` no response headers go before the first response: callers may then try again until it."""
         self._server, self._most_calls, self._tenancy, self._metrics = server, most_calls, tenancy, metrics
+        self._tells_id = tells_id
         self._calls = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """Nothing: generated code adds the same handlers as registered ones, too."""
@@ -50,14 +63,25 @@ class Surroundings:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, wrapped),))
         self._server.add_registered_method_handlers(service, wrapped)
 
+    async def idle(self, *, within: float) -> None:
+        """Returns once no call is under way, after `within` seconds at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._is_idle.wait()
+
     def _wrapped(self, handler: Any, method: str) -> Any:
         return (self._streaming if handler.response_streaming else self._unary)(handler, method)
 
     def _unary(self, handler: Any, method: str) -> Any:
-        async def serve(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            async with _Call(self, context, method):
-                return await handler.unary_unary(_parsed(raw, handler), context)
+        behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
+        read = _all_parsed if handler.request_streaming else _parsed
 
+        async def serve(raw: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            async with _Call(self, context, method):
+                return await behaviour(read(raw, handler), context)
+
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(serve, None, handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(serve, None, handler.response_serializer)
 
     def _streaming(self, handler: Any, method: str) -> Any:
@@ -77,10 +101,12 @@ class Surroundings:
     async def begin(self, call: _Call) -> None:
         """Raises `Overloaded`, `Unauthenticated`."""
         self._calls += 1
+        self._is_idle.clear()
         metadata = call.context.invocation_metadata() or ()
         request_id.set(call.id)
         structlog.contextvars.bind_contextvars(request_id=call.id)  # a call has a task, hence a context, of its own
-        await call.context.send_initial_metadata(((_REQUEST_ID, call.id),))
+        if self._tells_id:
+            await call.context.send_initial_metadata(((_REQUEST_ID, call.id),))
         if self._calls > self._most_calls:
             raise Overloaded(f"the server already serves {self._most_calls} calls")
         principal.set(principal_of(metadata, self._tenancy))
@@ -88,6 +114,8 @@ class Surroundings:
     def end(self, call: _Call, code: str) -> None:
         """Counts and tells how a call has ended."""
         self._calls -= 1
+        if not self._calls:
+            self._is_idle.set()
         elapsed = round(time.monotonic() - call.started, 6)
         self._metrics.call(call.method.removeprefix("/tamis.v1."), code, elapsed)
         _LOG.info("call", method=call.method, code=code, elapsed_seconds=elapsed, request_id=call.id)

@@ -8,7 +8,7 @@ from tamis.model import Hit, Locator, Passage, ScoreKind, StageScore
 from tamis.v1 import passage_pb2
 from tamis.wire.values import from_value
 
-__all__ = ["write_hit"]
+__all__ = ["write_hit", "write_passage"]
 
 _KINDS: dict[ScoreKind, Any] = {
     each: passage_pb2.ScoreKind.Value(f"SCORE_KIND_{'UNSPECIFIED' if each is ScoreKind.NONE else each.name}")
@@ -26,7 +26,7 @@ def write_hit(message: passage_pb2.Hit, hit: Hit, *, with_body: bool) -> None:
     if not with_body:
         message.passage.id = hit.passage.id
         return
-    _write_passage(message.passage, hit.passage)
+    write_passage(message.passage, hit.passage)
     if hit.snippet:
         message.snippet = hit.snippet
     for span in hit.highlights:
@@ -43,7 +43,8 @@ def _write_score(message: passage_pb2.Hit, score: StageScore) -> None:
         written.contributions.add(stage=each.stage, rank=each.rank, value=each.value)
 
 
-def _write_passage(message: passage_pb2.Passage, passage: Passage) -> None:
+def write_passage(message: passage_pb2.Passage, passage: Passage) -> None:
+    """Fills an empty message with all that is known of a passage."""
     message.id = passage.id
     message.document_id = passage.document_id
     message.document_version = passage.document_version

@@ -84,7 +84,7 @@ class RetrieverContract(ComponentContract):
             assert len(found) == min(limit, 2 * len(TEXTS))
             assert len({each.passage_id for each in found}) == len(found)
             assert scores == sorted(scores, reverse=True)
-            assert {each.kind for each in found} == {type(self.plugin).capabilities.score_kind}
+            assert {each.kind for each in found} == {self.plugin.capabilities.score_kind}
 
     @on_its_loop
     async def test_candidates_carry_the_version_they_were_indexed_from(self, shared: Collection) -> None:

@@ -1,0 +1,1 @@
+"""Plugins in a process of their own, for Tamis servers elsewhere."""
