@@ -75,7 +75,7 @@ class CostModel:
     def learn(self, work: float, seconds: float, unit: float = 1.0) -> None:
         """Counts a run."""
         self._runs += 1
-        self._doubt = 1.0
+        doubt, self._doubt = self._doubt, 1.0
         if self._runs == 0:
             return
         self.unit = unit if self._runs == 1 else self.unit + (1 - _FORGETTING) * (unit - self.unit)
@@ -88,9 +88,12 @@ class CostModel:
         self._y = _FORGETTING * self._y + seconds
         self._xx = _FORGETTING * self._xx + work * work
         self._xy = _FORGETTING * self._xy + work * seconds
+        if doubt < 1.0:  # borne out as far as that; else one old outlier would have it passed over again and again
+            self._doubt = min(1.0, max(doubt, seconds / max(self.expected(work), 1e-6)))
 
     def learn_cut(self, work: float, seconds: float) -> None:
         """Counts a run that was ended before it was done: all that is known is that it would have taken longer."""
+        self._doubt = 1.0
         if not self.is_known or self.expected(work) < seconds:
             self.learn(work, seconds, self.unit)
 

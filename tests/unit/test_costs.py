@@ -131,6 +131,31 @@ def test_what_is_passed_over_again_and_again_is_tried_in_the_end() -> None:
     assert costs.of("rank").promised(10) > before / 2  # type: ignore[union-attr]
 
 
+def test_an_outlier_among_the_first_runs_is_soon_forgotten_where_little_is_tried() -> None:
+    model, passed_over = CostModel(0.9), 0
+    for seconds in (0.1, 60.0, 0.1, 0.1, 0.1):
+        model.learn(100, seconds)
+    for _ in range(300):
+        if model.most_work(0.2, 1.0) < 100:
+            model.pass_over()
+            passed_over += 1
+        else:
+            model.learn(100, 0.1)
+    assert passed_over < 250
+    assert model.most_work(0.2, 1.0) > 100
+
+
+def test_what_was_tried_in_doubt_and_cut_is_as_dear_as_before() -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("dense", RETRIEVER, 10.0))
+    before = costs.of("dense").promised(10)  # type: ignore[union-attr]
+    for _ in range(300):
+        costs.learn(StageReport("dense", RETRIEVER, StageOutcome.SKIPPED, StageReason.DEADLINE, 0, 10))
+    costs.learn(cut("dense", RETRIEVER, 0.2))
+    assert costs.of("dense").promised(10) == pytest.approx(before)  # type: ignore[union-attr]
+
+
 def test_an_assumed_gain_diminishes_and_a_measured_one_is_read_between_its_points() -> None:
     assumed = GainCurve()
     assert assumed.at(0) == 0
