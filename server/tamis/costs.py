@@ -116,7 +116,7 @@ class Costs:
     def learn(self, report: StageReport) -> None:
         """Counts a stage that has ended. What failed tells nothing; what was cut tells how long it took at least.
 
-        A generator costs its time to the first token.
+        A generator costs its time to the first token, a reranker nothing for scores that it had kept.
         """
         if report.role is StageRole.FUSION or not report.total_count:
             return
@@ -127,13 +127,24 @@ class Costs:
         model = self._models.setdefault(report.stage, CostModel(_SLOPES.get(report.role, 0.0)))
         given = report.planned_count or report.total_count
         done = min(1.0, report.done_count / given)
+        computed = _computed(report)
+        if not computed:
+            return
         if report.role is StageRole.GENERATOR and report.first_elapsed is not None:
             model.learn(report.work, report.first_elapsed)
         elif report.outcome is StageOutcome.RAN or (report.role is StageRole.RERANKER and done == 1.0):
-            model.learn(report.work, report.elapsed, report.work / given)
+            model.learn(report.work * computed, report.elapsed, report.work / given)
         elif report.reason is StageReason.INCOMPLETE and done:
-            model.learn(report.work, report.elapsed, report.work / report.done_count)
+            model.learn(report.work * computed, report.elapsed, report.work / report.done_count)
         elif report.reason is StageReason.DEADLINE and report.role is StageRole.RERANKER and done:
-            model.learn(report.work * done, report.elapsed, report.work / given)
+            model.learn(report.work * done * computed, report.elapsed, report.work / given)
         elif report.reason is StageReason.DEADLINE:
             model.learn_cut(report.work, report.elapsed)
+
+
+def _computed(report: StageReport) -> float:
+    """The share of what a reranker has done that it computed; what it had kept would make it look free."""
+    kept = report.usage.cache_hit_count
+    if report.role is not StageRole.RERANKER or not kept or not report.done_count:
+        return 1.0
+    return min(1.0, max(report.usage.pair_count, report.done_count - kept) / report.done_count)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planning import cut, ran
 
+from tamis.context import Usage
 from tamis.costs import CostModel, Costs
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.gains import GainCurve
@@ -99,6 +102,24 @@ def test_a_reranker_that_was_cut_tells_by_how_far_it_got() -> None:
     for _ in range(10):
         costs.learn(cut("rank", RERANKER, 1.0, count=40, done=10))
     assert costs.of("rank").expected(40) == pytest.approx(0.1 + 0.9 * 4)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("counts_pairs", [True, False])
+def test_scores_that_were_kept_do_not_make_a_reranker_look_free(counts_pairs: bool) -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("rank", RERANKER, 1.0, count=100))
+    for kept in (100, 50) * 20:
+        usage = Usage(cache_hit_count=kept, pair_count=100 - kept if counts_pairs else 0)
+        costs.learn(replace(ran("rank", RERANKER, 1.0 - kept / 100 + 0.001, count=100), usage=usage))
+    assert costs.of("rank").expected(100) == pytest.approx(1.0, rel=0.1)  # type: ignore[union-attr]
+
+
+def test_pairs_whose_vectors_were_kept_are_work_like_others() -> None:
+    costs, usage = Costs(), Usage(cache_hit_count=101, pair_count=100)
+    for _ in range(10):
+        costs.learn(replace(ran("late", RERANKER, 0.02, count=100), usage=usage))
+    assert costs.of("late").expected(100) == pytest.approx(0.02)  # type: ignore[union-attr]
 
 
 def test_a_generator_costs_its_time_to_the_first_token() -> None:
