@@ -104,6 +104,25 @@ async def test_the_queue_goes_on_after_a_failure() -> None:
         assert await queue.collect(["a"], [1], Call()) == ["aa"]
 
 
+async def test_whatever_a_model_raises_is_told_and_the_thread_goes_on() -> None:
+    class Panic(BaseException):
+        """As libraries in Rust raise them."""
+
+    def compute(items: Sequence[str]) -> Sequence[str]:
+        if "poison" in items:
+            raise Panic
+        return items
+
+    queue = ModelQueue(compute, batch_cost=100)
+    tasks = [await begun(queue.collect([each], [1], Call(Deadline.after(30.0)))) for each in ("a", "poison")]
+    queue.start()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    queue.close()
+    assert outcomes[0] == ["a"]
+    assert isinstance(outcomes[1], RuntimeError)
+    assert "Panic" in str(outcomes[1])
+
+
 async def test_a_full_queue_refuses_at_once_and_accepts_again_later() -> None:
     model = Model()
     async with busy(model, most_waiting=2) as (queue, _):
