@@ -275,27 +275,13 @@ class Tamis:
             raise DeadlineExceeded(message) from None
         return self._indexes.states(known)
 
-    async def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
+    def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        part = lambda pipeline: pipeline.expression  # noqa: E731
-        async with (
-            self._begun(search, part, deadline, request_id) as (pipeline, request),
-            aclosing(self._orchestrator.search(pipeline, request)) as events,
-        ):
-            async for event in events:
-                yield event
+        return self._searched(search, lambda pipeline: pipeline.expression, deadline, request_id)
 
-    async def retrieve(
-        self, search: Search, deadline: Deadline, *, request_id: str = ""
-    ) -> AsyncGenerator[Event, None]:
+    def retrieve(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        part = lambda pipeline: pipeline.retrieval  # noqa: E731
-        async with (
-            self._begun(search, part, deadline, request_id) as (pipeline, request),
-            aclosing(self._orchestrator.retrieve(pipeline, request)) as events,
-        ):
-            async for event in events:
-                yield event
+        return self._searched(search, lambda pipeline: pipeline.retrieval, deadline, request_id)
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
@@ -309,16 +295,18 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
-    @asynccontextmanager
-    async def _begun(
+    async def _searched(
         self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
-    ) -> AsyncGenerator[tuple[Pipeline, Request], None]:
-        """A search bound to a generation, with what has to be looked up for it."""
+    ) -> AsyncGenerator[Event, None]:
+        """A part of the pipeline, bound to a generation, once what it needs has been looked up."""
         async with AsyncExitStack() as stack:
             async with in_time(deadline):
                 bound = await stack.enter_async_context(self._generations.bound(search))
-                request = await self._request(bound, part(bound.pipeline), deadline, request_id)
-            yield bound.pipeline, request
+                expression = part(bound.pipeline)
+                request = await self._request(bound, expression, deadline, request_id)
+            async with aclosing(self._orchestrator.search(bound.pipeline, request, expression)) as events:
+                async for event in events:
+                    yield event
 
     async def _request(self, search: Search, part: Expression, deadline: Deadline, request_id: str) -> Request:
         progress = await self._progress.reached(search, part, deadline)
