@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import anthropic
-import httpx2
 from pydantic import Field
 
 from tamis.component import Capabilities, overridable
 from tamis.context import BillingUnit, Call
 from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
-from tamis.errors import Unavailable
+from tamis.errors import ConfigurationError, Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
+
+if TYPE_CHECKING:
+    import anthropic
 
 __all__ = ["AnthropicLlm", "AnthropicSettings"]
 
@@ -54,6 +55,11 @@ class AnthropicLlm(Llm):
         self._client: anthropic.AsyncAnthropic | None = None
 
     async def open(self) -> None:
+        try:
+            import anthropic  # takes seconds, which whoever only looks at plugins need not spend
+            import httpx2
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"needs {error.name!r}: pip install 'tamis[anthropic]'") from error
         self._client = anthropic.AsyncAnthropic(
             api_key=self._key or "none",  # none at all would be looked for in the environment
             base_url=self._settings.base_url,
@@ -74,6 +80,9 @@ class AnthropicLlm(Llm):
 
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Raises `Overloaded` for 429 and 529, `Unavailable` for everything else that the endpoint does wrong."""
+        import anthropic
+        import httpx2
+
         call.check()
         stream = await self._asked(prompt, limit, call)
         heard = _Heard()
@@ -166,6 +175,9 @@ class _Heard:
 
 def _judged(error: Exception) -> Failure:
     """What an exception of the SDK, or one over something that is no answer, means."""
+    import anthropic
+    import httpx2
+
     if isinstance(error, anthropic.APIStatusError):
         return failure(_status(error), error.response.headers)
     if isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException)):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import openai
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tamis.component import Capabilities, overridable
 from tamis.context import BillingUnit, Call
 from tamis.endpoint import EndpointSettings, Failure, Pacing, asked, failure, told_count, while_active
-from tamis.errors import Unavailable
+from tamis.errors import ConfigurationError, Unavailable
 from tamis.models import CUT_AT_LIMIT, Llm, Prompt
+
+if TYPE_CHECKING:
+    import openai
 
 __all__ = ["OpenAiLlm", "OpenAiSettings"]
 
@@ -56,6 +58,10 @@ class OpenAiLlm(Llm):
         self._client: openai.AsyncOpenAI | None = None
 
     async def open(self) -> None:
+        try:
+            import openai  # takes seconds, which whoever only looks at plugins need not spend
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"needs {error.name!r}: pip install 'tamis[openai]'") from error
         settings = self._settings
         client = openai.AsyncOpenAI(
             api_key=self._key or "none",
@@ -79,6 +85,8 @@ class OpenAiLlm(Llm):
 
     async def generate(self, prompt: Prompt, *, limit: int, call: Call) -> AsyncIterator[str]:
         """Raises `Overloaded` for 429, `Unavailable` for everything else that the endpoint does wrong."""
+        import openai
+
         call.check()
         extra: dict[str, Any] = {self._settings.limit_parameter: limit, "stream_options": {"include_usage": True}}
         stream = await self._asked(prompt, call, stream=True, **extra)
@@ -98,6 +106,8 @@ class OpenAiLlm(Llm):
     async def log_probabilities(self, prompt: Prompt, choices: Sequence[str], *, call: Call) -> NDArray[Any]:
         """Of choices that the model can give as its first token; the API tells twenty of those at most. A choice that
         is not among them gets minus infinity. Raises `NotImplementedError` where the endpoint gives none."""
+        import openai
+
         extra: dict[str, Any] = {self._settings.limit_parameter: 1, "logprobs": True, "top_logprobs": _ALTERNATIVES}
         try:
             completion = await self._asked(prompt, call, judged=_judged_unless_mute, stream=False, **extra)
@@ -189,6 +199,8 @@ def _counts(usage: Any, llm: Llm, prompt: Prompt, written: int, call: Call) -> t
 
 def _judged_unless_mute(error: Exception) -> Failure | None:
     """None for a refusal to give log-probabilities, as some models' are."""
+    import openai
+
     told = (
         error.body.get("message") if isinstance(error, openai.APIStatusError) and isinstance(error.body, dict) else ""
     )
@@ -197,6 +209,8 @@ def _judged_unless_mute(error: Exception) -> Failure | None:
 
 def _judged(error: Exception) -> Failure:
     """What an exception of the SDK, or one over something that is no answer, means."""
+    import openai
+
     if isinstance(error, openai.APIStatusError):
         return failure(error.status_code, error.response.headers)
     if isinstance(error, openai.APITimeoutError):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from cachetools import LRUCache
@@ -61,11 +62,13 @@ class ProgressiveReranker(Reranker):
         self, query: Query, passages: Sequence[Passage], *, top_n: int, call: Call
     ) -> AsyncGenerator[Reranking, None]:
         limit, count = self._limit(query, top_n, call), len(passages)
+        inside = replace(call, options=MappingProxyType({}))  # the options are this stage's
         scores: list[float | None] = []
         for reached in (count,) if limit < 0 or not 0 < top_n < count else looks(count, top_n, self._settings.step):
             part = passages[len(scores) : reached]
             best: Reranking | None = None
-            async with aclosing(self._reranker.rerank(query, part, top_n=min(top_n, len(part)), call=call)) as stream:
+            work = self._reranker.rerank(query, part, top_n=min(top_n, len(part)), call=inside)
+            async with aclosing(work) as stream:
                 async for best in stream:
                     yield _standing(scores, best, count)
             scores += best.scores if best is not None else [None] * len(part)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from tamis.windows import windows
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import dtype as dtype_of
 from tamis_transformers.checkpoint import json_of, model_of, position_count, tokenizer_of
-from tamis_transformers.colbert_checkpoint import Form, Side, form_of
+from tamis_transformers.colbert_checkpoint import Side, form_of
 from tamis_transformers.colbert_projection import projection_of, weight_files
+from tamis_transformers.fingerprint import fingerprint
 
 __all__ = ["ColBertEncoder", "Reading"]
 
@@ -55,7 +55,9 @@ class ColBertEncoder:
         self._markers = {side.marker: self._marker(side, path) for side in (self._form.query, self._form.passage)}
         self._skipped = frozenset(self._skipped_tokens())
         self._counting = _counting(self._tokenizer)
-        self.fingerprint = _fingerprint(path, self._form, self.max_tokens, self._query_tokens)
+        form, lengths = self._form, (self.max_tokens, self._query_tokens)
+        said = (form.layout, form.query, form.passage, form.expansion, form.skipped, lengths)
+        self.fingerprint = fingerprint(f"colbert {said}", path, *(each for each in form.layers if each != path))
 
     def tokenize(self, texts: Sequence[str], kind: TextKind) -> list[Reading]:
         """Token ids with special ones and the marker, cut at the length of their kind; queries filled up to it."""
@@ -156,15 +158,3 @@ def _counting(tokenizer: Any) -> Any:
     copy.no_truncation()
     copy.no_padding()
     return copy
-
-
-def _fingerprint(path: Path, form: Form, *lengths: int) -> str:
-    """Of the weights, the tokenizer and how texts are read; not of the path."""
-    said = (form.layout, form.query, form.passage, form.expansion, form.skipped, lengths)
-    digest = hashlib.blake2b(f"colbert {said}".encode(), digest_size=16)
-    files = [*weight_files(path), *(file for each in form.layers if each != path for file in weight_files(each))]
-    for file in (*files, path / "tokenizer.json"):
-        if file.exists():
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "blake2b").digest())
-    return digest.hexdigest()

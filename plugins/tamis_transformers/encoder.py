@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tamis.windows import windows
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import json_of, model_of, tokenizer_of
 from tamis_transformers.checkpoint import max_tokens as max_tokens_of
+from tamis_transformers.fingerprint import fingerprint
 from tamis_transformers.runtimes.choice import choose, weights_dtype
 from tamis_transformers.runtimes.network import Form, Network, Rows
 from tamis_transformers.runtimes.stored import Wish
@@ -61,7 +61,7 @@ class Encoder:
         self._runtime, self.batch_token_count = found.runtime, found.batch_token_count
         self._offsets = _counting(self.tokenizer)
         self._special = torch.tensor(self.tokenizer.all_special_ids)
-        self.fingerprint = _fingerprint(path, self.max_tokens)
+        self.fingerprint = fingerprint(f"mean {self.max_tokens}", path)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids with special tokens, cut at `max_tokens`."""
@@ -115,13 +115,3 @@ def _check_pooling(path: Path) -> None:
         raise ConfigurationError(
             f"the model at {path} does not pool by the mean of its tokens, which is all this plugin knows"
         )
-
-
-def _fingerprint(path: Path, max_tokens: int) -> str:
-    """Of the weights, the tokenizer and the length read; not of the path."""
-    digest = hashlib.blake2b(f"mean {max_tokens}".encode(), digest_size=16)
-    for name in ("model.safetensors", "tokenizer.json"):
-        if (path / name).exists():
-            with (path / name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()

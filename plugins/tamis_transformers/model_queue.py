@@ -16,7 +16,7 @@ from tamis.context import Call, CallEnded, Usage
 from tamis.errors import Overloaded
 from tamis_transformers.device_slot import Slot
 from tamis_transformers.pace import Pace, is_shortage
-from tamis_transformers.waiting import Job, Request, Waiting
+from tamis_transformers.waiting import Job, Request, Waiting, expected
 
 __all__ = ["ModelQueue", "Part"]
 
@@ -227,9 +227,9 @@ class ModelQueue(Generic[Item, Result]):
         begun = self._clock()
         try:
             results = list(zip(batch, self._compute([job.item for job in batch]), strict=True))
-        except Exception as error:
+        except BaseException as error:  # the thread must not end while others wait for it
             # What is kept for another try must not hold on to what was computed before it failed.
-            failure = error if len(batch) == 1 else error.with_traceback(None)
+            failure = expected(error) if len(batch) == 1 else expected(error).with_traceback(None)
         else:
             self._charge(batch, begun, is_measure=True)
             return results

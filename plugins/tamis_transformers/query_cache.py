@@ -15,9 +15,11 @@ from tamis.context import Call
 from tamis.models import TextKind
 from tamis_transformers.queued_model import QueuedModelSettings
 
-__all__ = ["CachedQueriesSettings", "QueryCache"]
+__all__ = ["ENTRY_BYTES", "CachedQueriesSettings", "QueryCache"]
 
 Result = TypeVar("Result")
+ENTRY_BYTES = 600
+"""What an entry of a cache takes besides its numbers: its key, its objects, its places in the cache's tables."""
 
 
 class CachedQueriesSettings(QueuedModelSettings):
@@ -27,14 +29,15 @@ class CachedQueriesSettings(QueuedModelSettings):
 
 
 class QueryCache(Generic[Result]):
-    """Results by query, the latest `most_bytes` of them by `size_of`. Passages pass by: nothing of them is kept.
+    """Results by query, the latest `most_bytes` of them: `size_of` each, and what its entry takes. Passages pass by:
+    nothing of them is kept.
 
     Safe to use from any thread. Like other caches it has a part for each tenant, and digests in place of texts.
     """
 
     def __init__(self, most_bytes: int, size_of: Callable[[Result], int]) -> None:
-        self._results: LRUCache[bytes, Result] = LRUCache(most_bytes, getsizeof=size_of)
-        self._size_of = size_of
+        self._size_of = lambda result: ENTRY_BYTES + size_of(result)
+        self._results: LRUCache[bytes, Result] = LRUCache(most_bytes, getsizeof=self._size_of)
         self._secret = secrets.token_bytes(32)
         self._changing = threading.Lock()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tamis.models import SparseVector
 from tamis_transformers.checkpoint import device as device_of
 from tamis_transformers.checkpoint import dtype as dtype_of
 from tamis_transformers.checkpoint import model_of, tokenizer_of
+from tamis_transformers.fingerprint import fingerprint
 
 __all__ = ["TermWeigher", "Tokens"]
 
@@ -32,7 +32,7 @@ class TermWeigher:
         positions = int(getattr(self._model.config, "max_position_embeddings", 512))
         self.max_tokens = min(positions, int(self._tokenizer.model_max_length), max_tokens or positions)
         self._most_terms = min(most_terms, self.dimensions)
-        self.fingerprint = _fingerprint(path, self.max_tokens, most_terms)
+        self.fingerprint = fingerprint(f"splade {self.max_tokens} {most_terms}", path)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids with special tokens, cut at `max_tokens`."""
@@ -57,13 +57,3 @@ def _sparse(weights: np.ndarray, terms: np.ndarray) -> SparseVector:
     positive = weights > 0
     order = np.argsort(terms[positive])
     return SparseVector(terms[positive][order].astype(np.uint32), weights[positive][order].astype(np.float32))
-
-
-def _fingerprint(path: Path, max_tokens: int, most_terms: int) -> str:
-    """Of the weights, the tokenizer, the length read and the terms kept; not of the path."""
-    digest = hashlib.blake2b(f"splade {max_tokens} {most_terms}".encode(), digest_size=16)
-    for name in ("model.safetensors", "tokenizer.json"):
-        if (path / name).exists():
-            with (path / name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
-    return digest.hexdigest()

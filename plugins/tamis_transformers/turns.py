@@ -14,6 +14,7 @@ from tamis.context import Call, CallEnded
 from tamis.errors import Overloaded
 from tamis_transformers.device_slot import Slot
 from tamis_transformers.line import Line
+from tamis_transformers.waiting import expected
 
 __all__ = ["Turns"]
 
@@ -57,8 +58,8 @@ class _Turn:
             if self.steps is None:
                 self.steps = self.work()
             step = next(self.steps, _DONE)
-        except Exception as error:
-            step = error
+        except BaseException as error:  # the thread must not end while others wait for it
+            step = expected(error)
         seconds = self.clock() - begun
         self.seconds += seconds
         self.tell(step, seconds)

@@ -15,7 +15,7 @@ from tamis.context import Call, Usage
 from tamis.deadline import Deadline
 from tamis_transformers.line import Line
 
-__all__ = ["Job", "Request", "Told", "Waiting"]
+__all__ = ["Job", "Request", "Told", "Waiting", "expected"]
 
 Item = TypeVar("Item")
 Told: TypeAlias = tuple[Sequence[tuple[int, Any]], Usage]
@@ -211,3 +211,12 @@ class Waiting(Generic[Item]):
                 request.windows.popleft()
             if not request.windows:
                 self._line.leave(request)
+
+
+def expected(error: BaseException) -> Exception:
+    """What a model raised, as one that may pass through an event loop."""
+    if isinstance(error, Exception):
+        return error
+    told = RuntimeError(f"the model raised {type(error).__name__}")
+    told.__cause__ = error
+    return told

@@ -75,7 +75,7 @@ class CostModel:
     def learn(self, work: float, seconds: float, unit: float = 1.0) -> None:
         """Counts a run."""
         self._runs += 1
-        self._doubt = 1.0
+        doubt, self._doubt = self._doubt, 1.0
         if self._runs == 0:
             return
         self.unit = unit if self._runs == 1 else self.unit + (1 - _FORGETTING) * (unit - self.unit)
@@ -88,9 +88,12 @@ class CostModel:
         self._y = _FORGETTING * self._y + seconds
         self._xx = _FORGETTING * self._xx + work * work
         self._xy = _FORGETTING * self._xy + work * seconds
+        if doubt < 1.0:  # borne out as far as that; else one old outlier would have it passed over again and again
+            self._doubt = min(1.0, max(doubt, seconds / max(self.expected(work), 1e-6)))
 
     def learn_cut(self, work: float, seconds: float) -> None:
         """Counts a run that was ended before it was done: all that is known is that it would have taken longer."""
+        self._doubt = 1.0
         if not self.is_known or self.expected(work) < seconds:
             self.learn(work, seconds, self.unit)
 
@@ -113,7 +116,7 @@ class Costs:
     def learn(self, report: StageReport) -> None:
         """Counts a stage that has ended. What failed tells nothing; what was cut tells how long it took at least.
 
-        A generator costs its time to the first token.
+        A generator costs its time to the first token, a reranker nothing for scores that it had kept.
         """
         if report.role is StageRole.FUSION or not report.total_count:
             return
@@ -124,13 +127,24 @@ class Costs:
         model = self._models.setdefault(report.stage, CostModel(_SLOPES.get(report.role, 0.0)))
         given = report.planned_count or report.total_count
         done = min(1.0, report.done_count / given)
+        computed = _computed(report)
+        if not computed:
+            return
         if report.role is StageRole.GENERATOR and report.first_elapsed is not None:
             model.learn(report.work, report.first_elapsed)
         elif report.outcome is StageOutcome.RAN or (report.role is StageRole.RERANKER and done == 1.0):
-            model.learn(report.work, report.elapsed, report.work / given)
+            model.learn(report.work * computed, report.elapsed, report.work / given)
         elif report.reason is StageReason.INCOMPLETE and done:
-            model.learn(report.work, report.elapsed, report.work / report.done_count)
+            model.learn(report.work * computed, report.elapsed, report.work / report.done_count)
         elif report.reason is StageReason.DEADLINE and report.role is StageRole.RERANKER and done:
-            model.learn(report.work * done, report.elapsed, report.work / given)
+            model.learn(report.work * done * computed, report.elapsed, report.work / given)
         elif report.reason is StageReason.DEADLINE:
             model.learn_cut(report.work, report.elapsed)
+
+
+def _computed(report: StageReport) -> float:
+    """The share of what a reranker has done that it computed; what it had kept would make it look free."""
+    kept = report.usage.cache_hit_count
+    if report.role is not StageRole.RERANKER or not kept or not report.done_count:
+        return 1.0
+    return min(1.0, max(report.usage.pair_count, report.done_count - kept) / report.done_count)

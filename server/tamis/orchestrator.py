@@ -46,19 +46,13 @@ class Orchestrator:
         self._planner = planner or Planner(learns=False)
         self._prices = prices or PriceTable()
 
-    def search(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
-        """The whole pipeline. Raises `Unavailable` when no retriever, or not a required stage, gave anything,
-        `Overloaded` when it was because they take no more work now, and `InvalidRequest` when it has no retriever, or
-        one that cannot evaluate the filter."""
-        _check_retrieves(pipeline, pipeline.expression, request)
+    def search(self, pipeline: Pipeline, request: Request, part: Expression) -> AsyncGenerator[Event, None]:
+        """A part of the pipeline that begins with its retrieval, or the whole. Raises `Unavailable` when no retriever,
+        or not a required stage, gave anything, `Overloaded` when it was because they take no more work now, and
+        `InvalidRequest` when it has no retriever, or one that cannot evaluate the filter."""
+        _check_retrieves(pipeline, part, request)
         search = self._search(pipeline, request)
-        return search.events(lambda: search.rank_and_answer(pipeline.expression, None))
-
-    def retrieve(self, pipeline: Pipeline, request: Request) -> AsyncGenerator[Event, None]:
-        """The pipeline's retrieval part. Raises like `search`."""
-        _check_retrieves(pipeline, pipeline.retrieval, request)
-        search = self._search(pipeline, request)
-        return search.events(lambda: search.rank_and_answer(pipeline.retrieval, None))
+        return search.events(lambda: search.rank_and_answer(part, None))
 
     def rerank(self, pipeline: Pipeline, request: Request, passages: Sequence[Passage]) -> AsyncGenerator[Event, None]:
         """The pipeline's rerankers over passages with distinct ids. Raises `InvalidRequest` when it has none."""

@@ -277,11 +277,11 @@ class Tamis:
 
     def search(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The whole pipeline over a collection. Raises `NotFound`, `InvalidRequest`, `Unavailable`, `IndexBehind`."""
-        return self._found(search, deadline, request_id, lambda each: each.expression, self._orchestrator.search)
+        return self._searched(search, lambda pipeline: pipeline.expression, deadline, request_id)
 
     def retrieve(self, search: Search, deadline: Deadline, *, request_id: str = "") -> AsyncGenerator[Event, None]:
         """The retrieval part of the pipeline. Raises like `search`."""
-        return self._found(search, deadline, request_id, lambda each: each.retrieval, self._orchestrator.retrieve)
+        return self._searched(search, lambda pipeline: pipeline.retrieval, deadline, request_id)
 
     def rerank(
         self, search: Search, passages: Sequence[Passage], deadline: Deadline, *, request_id: str = ""
@@ -295,19 +295,15 @@ class Tamis:
         """The generator of the pipeline over given passages. Raises `InvalidRequest` when there is none."""
         return self._orchestrator.generate(search.pipeline, search.request(deadline, request_id), passages)
 
-    async def _found(
-        self,
-        search: Search,
-        deadline: Deadline,
-        request_id: str,
-        part: Callable[[Pipeline], Expression],
-        run: Callable[[Pipeline, Request], AsyncGenerator[Event, None]],
+    async def _searched(
+        self, search: Search, part: Callable[[Pipeline], Expression], deadline: Deadline, request_id: str
     ) -> AsyncGenerator[Event, None]:
-        """What `run` tells of a search bound to a generation, of whose pipeline it runs a part."""
+        """A part of the pipeline, bound to a generation, once what it needs has been looked up."""
         serving = await in_time(self._generations.serving(search.query.collection), deadline)
         with self._generations.bound(search, serving) as bound:
-            request = await in_time(self._request(bound, part(bound.pipeline), deadline, request_id), deadline)
-            async with aclosing(run(bound.pipeline, request)) as events:
+            expression = part(bound.pipeline)
+            request = await in_time(self._request(bound, expression, deadline, request_id), deadline)
+            async with aclosing(self._orchestrator.search(bound.pipeline, request, expression)) as events:
                 async for event in events:
                     yield event
 

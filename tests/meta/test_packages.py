@@ -98,6 +98,14 @@ def test_the_server_starts_to_import_without_any_engine() -> None:
     assert ran.stderr.strip() == ""
 
 
+def test_what_looks_at_plugins_imports_no_providers_sdk() -> None:
+    sdks = ("openai", "anthropic", "cohere", "voyageai", "mixedbread", "torch", "transformers")
+    looked = "import sys; from tamis.plugins import inspect; assert all(each.settings_schema for each in inspect())"
+    code = f"{looked}; sys.exit(' '.join(set(sys.modules) & set({sdks!r})))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.stderr.strip() == ""
+
+
 def test_the_client_imports_nothing_of_the_server() -> None:
     server_only = ("numpy", "pydantic", "structlog", "tamis.errors", "tamis.service")
     code = f"import sys, tamis.client; sys.exit(' '.join(set(sys.modules) & set({server_only!r})))"

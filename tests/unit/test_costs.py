@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planning import cut, ran
 
+from tamis.context import Usage
 from tamis.costs import CostModel, Costs
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 from tamis.gains import GainCurve
@@ -101,6 +104,24 @@ def test_a_reranker_that_was_cut_tells_by_how_far_it_got() -> None:
     assert costs.of("rank").expected(40) == pytest.approx(0.1 + 0.9 * 4)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("counts_pairs", [True, False])
+def test_scores_that_were_kept_do_not_make_a_reranker_look_free(counts_pairs: bool) -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("rank", RERANKER, 1.0, count=100))
+    for kept in (100, 50) * 20:
+        usage = Usage(cache_hit_count=kept, pair_count=100 - kept if counts_pairs else 0)
+        costs.learn(replace(ran("rank", RERANKER, 1.0 - kept / 100 + 0.001, count=100), usage=usage))
+    assert costs.of("rank").expected(100) == pytest.approx(1.0, rel=0.1)  # type: ignore[union-attr]
+
+
+def test_pairs_whose_vectors_were_kept_are_work_like_others() -> None:
+    costs, usage = Costs(), Usage(cache_hit_count=101, pair_count=100)
+    for _ in range(10):
+        costs.learn(replace(ran("late", RERANKER, 0.02, count=100), usage=usage))
+    assert costs.of("late").expected(100) == pytest.approx(0.02)  # type: ignore[union-attr]
+
+
 def test_a_generator_costs_its_time_to_the_first_token() -> None:
     costs = Costs()
     report = StageReport(
@@ -129,6 +150,31 @@ def test_what_is_passed_over_again_and_again_is_tried_in_the_end() -> None:
     assert costs.of("rank").promised(10) < before / 100  # type: ignore[union-attr]
     costs.learn(ran("rank", RERANKER, 10.0))
     assert costs.of("rank").promised(10) > before / 2  # type: ignore[union-attr]
+
+
+def test_an_outlier_among_the_first_runs_is_soon_forgotten_where_little_is_tried() -> None:
+    model, passed_over = CostModel(0.9), 0
+    for seconds in (0.1, 60.0, 0.1, 0.1, 0.1):
+        model.learn(100, seconds)
+    for _ in range(300):
+        if model.most_work(0.2, 1.0) < 100:
+            model.pass_over()
+            passed_over += 1
+        else:
+            model.learn(100, 0.1)
+    assert passed_over < 250
+    assert model.most_work(0.2, 1.0) > 100
+
+
+def test_what_was_tried_in_doubt_and_cut_is_as_dear_as_before() -> None:
+    costs = Costs()
+    for _ in range(10):
+        costs.learn(ran("dense", RETRIEVER, 10.0))
+    before = costs.of("dense").promised(10)  # type: ignore[union-attr]
+    for _ in range(300):
+        costs.learn(StageReport("dense", RETRIEVER, StageOutcome.SKIPPED, StageReason.DEADLINE, 0, 10))
+    costs.learn(cut("dense", RETRIEVER, 0.2))
+    assert costs.of("dense").promised(10) == pytest.approx(before)  # type: ignore[union-attr]
 
 
 def test_an_assumed_gain_diminishes_and_a_measured_one_is_read_between_its_points() -> None:

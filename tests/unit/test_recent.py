@@ -43,6 +43,19 @@ async def test_a_passage_that_was_just_superseded_or_deleted_is_not_given_again(
         assert [await journal.passages("docs", [each]) for each in both] == [{}, {}]
 
 
+async def test_what_is_kept_is_bounded_with_the_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tamis.journal.journal._MOST_KEPT", 50_000)
+    metadata = {"notes": {"some": ["long" * 1_000, 1]}, "topic": "sauce" * 1_000}
+    documents = {f"d{number}": Document(f"d{number}", "text", metadata=metadata) for number in range(20)}
+    upserts = [Upsert(each, (Passage(f"{id}#0", id, 0, "text"),)) for id, each in documents.items()]
+    async with _journal(tmp_path) as journal:
+        sequences = [(await journal.write("docs", [each])).sequence for each in upserts]
+        wanted = [(f"{id}#0", sequence) for id, sequence in zip(documents, sequences, strict=True)]
+        assert len(await journal.passages("docs", wanted)) == len(wanted)
+        assert 3 <= len(journal._recent) <= 6
+        assert len(await journal.passages("docs", wanted)) == len(wanted)
+
+
 async def test_a_collection_that_was_made_again_has_nothing_of_the_one_before(tmp_path: Path) -> None:
     async with _journal(tmp_path) as journal:
         written = (await journal.write("docs", [_upsert("a", "old")])).sequence

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tamis.component import Capabilities, Settings
 from tamis.context import Call
 from tamis.model import Passage, Query, ScoreKind
+from tamis.scores import CachedScoresSettings
 from tamis.stage import PointwiseReranker, Reranking
 from tamis.testing.contract.collections import passage
 from tamis_rerankers import ProgressiveReranker
@@ -28,8 +29,8 @@ class Marked(PointwiseReranker):
 
     capabilities = Capabilities(score_kind=ScoreKind.LOGIT)
 
-    def __init__(self) -> None:
-        super().__init__(Settings())
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings or Settings())
         self.read: list[str] = []
         self.failing = ""
 
@@ -221,3 +222,11 @@ def test_the_latest_queries_count_and_each_once() -> None:
 
 
 LEARNT = _learnt(_drawn(100, seed=3))
+
+
+async def test_scores_that_the_reranker_has_kept_serve_requests_with_other_settings_of_this_stage() -> None:
+    inner = Marked(CachedScoresSettings())
+    reranker = ProgressiveReranker(ProgressiveReranker.Settings(reranker=inner))
+    for risk in (0.0, 0.5):
+        await _reranked(reranker, [3.0, 2.0, 1.0], 2, call=Call(options={"risk": risk}))
+    assert len(inner.read) == 3

@@ -23,6 +23,7 @@ from tamis.stage import Index, PointwiseReranker
 from tamis_transformers.late_interaction.compression import Compression, Float16, Int8, Rows
 from tamis_transformers.late_interaction.index import TokenIndex, text_hash
 from tamis_transformers.late_interaction.kernel import max_sims
+from tamis_transformers.query_cache import ENTRY_BYTES
 
 __all__ = ["LateInteractionReranker", "LateInteractionSettings"]
 
@@ -54,7 +55,7 @@ class LateInteractionReranker(PointwiseReranker):
         self._embedder, self._store = embedder, settings.store
         self._compression = _COMPRESSIONS[settings.store]
         self._cache: LRUCache[tuple[str, bytes], Rows]
-        self._cache = LRUCache(settings.cache_bytes, getsizeof=lambda each: each.nbytes)
+        self._cache = LRUCache(settings.cache_bytes, getsizeof=lambda each: ENTRY_BYTES + each.nbytes)
         self._indexes: dict[tuple[str, int], TokenIndex] = {}
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="tamis-max-sim")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="tamis-token-store")
@@ -135,7 +136,7 @@ class LateInteractionReranker(PointwiseReranker):
             return rows, float(max_sims(asked, [rows], self._compression)[0])
 
         rows, score = await asyncio.get_running_loop().run_in_executor(self._scoring, work)
-        if rows.nbytes <= self._cache.maxsize:
+        if self._cache.getsizeof(rows) <= self._cache.maxsize:
             self._cache[key] = rows
         return score
 

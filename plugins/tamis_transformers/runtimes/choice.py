@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -40,8 +41,10 @@ def choose(network: Network, wish: Wish, *, device: torch.device, most_tokens: i
     found = recall(wish)
     if found is None:
         found = _calibrated(makers, wish)
-        remember(wish, found)
-    return Choice(makers.make(found.runtime), wish.batch_token_count or found.batch_token_count)
+        if found.tokens_per_second:
+            remember(wish, found)
+    runtime = makers.made([*dict.fromkeys((found.runtime, *_candidates(wish)))])
+    return Choice(runtime, wish.batch_token_count or found.batch_token_count)
 
 
 def weights_dtype(wish: Wish, device: torch.device) -> torch.dtype:
@@ -73,9 +76,16 @@ def _calibrated(makers: _Makers, wish: Wish) -> Calibration:
     begun = time.perf_counter()
     _LOG.info("measuring which runtime is fastest", model=wish.path.name)
     found: dict[RuntimeName, dict[int, float]] = {}
-    sample = Sample.of(makers.network, makers.most_tokens)
-    for name in _candidates(wish):  # torch last: it changes the network's precision and attention
-        found[name] = measured(makers.make(name), sample)
+    sample, candidates = Sample.of(makers.network, makers.most_tokens), _candidates(wish)
+    if len(candidates) == 1:
+        makers.make(candidates[0])  # there is no other
+    for name in candidates:  # torch last: it changes the network's precision and attention
+        try:
+            found[name] = measured(makers.make(name), sample)
+        except Exception as error:  # a start must not fail for what might have been faster
+            _LOG.warning("a runtime could not be measured", model=wish.path.name, runtime=name, reason=str(error))
+    if not found:
+        return Calibration(candidates[-1], BATCH_TOKEN_COUNT, {})
     fastest = max(found, key=lambda name: max(found[name].values()))
     batch = preferred(found[fastest])
     _LOG.info(
@@ -93,9 +103,26 @@ class _Makers:
         self._wish, self._device = wish, device
         self._made: dict[RuntimeName, Runtime] = {}
 
+    def made(self, names: Sequence[RuntimeName]) -> Runtime:
+        """The first of these that can be made. Raises `ConfigurationError` when none can."""
+        for name in names[:-1]:
+            try:
+                return self.make(name)
+            except ConfigurationError as error:
+                _LOG.warning("a runtime cannot be used", model=self._wish.path.name, runtime=name, reason=error.message)
+        return self.make(names[-1])
+
     def make(self, name: RuntimeName) -> Runtime:
+        """Raises `ConfigurationError`."""
         if name not in self._made:
-            self._made[name] = {"torch": self._torch, "openvino": self._openvino, "onnxruntime": self._onnx}[name]()
+            make = {"torch": self._torch, "openvino": self._openvino, "onnxruntime": self._onnx}[name]
+            try:
+                self._made[name] = make()
+            except Exception as error:  # converters raise what they like
+                if name == "torch" or isinstance(error, ConfigurationError):
+                    raise
+                message = f'runtime = "{name}" cannot compute the model {self._wish.path.name}; torch can'
+                raise ConfigurationError(message) from error
         return self._made[name]
 
     def _torch(self) -> Runtime:

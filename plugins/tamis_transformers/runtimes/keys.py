@@ -16,8 +16,8 @@ _TELLING = ("model name", "flags", "Features", "cache size")
 
 
 def weights(path: Path) -> str:
-    """Of a checkpoint: its config and all its weights, not where it lies. Reads them all."""
-    files = [*sorted(path.glob("*.safetensors")), path / "config.json"]
+    """Of a checkpoint: its config, all its weights, and code of its own, not where it lies. Reads them all."""
+    files = [*sorted(path.glob("*.safetensors")), *sorted(path.glob("**/*.py")), path / "config.json"]
     return _digest(tuple((each, each.stat().st_mtime_ns, each.stat().st_size) for each in files if each.exists()))
 
 

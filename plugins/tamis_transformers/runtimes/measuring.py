@@ -23,16 +23,21 @@ _WORTH = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Made-up batches for a network of so many tokens in its vocabulary, which reads rows up to `most_tokens`."""
+    """Made-up batches for a network of so many tokens in its vocabulary, which reads rows up to `most_tokens`. Each row
+    ends with the token `end`, by which some heads find the end, and has it nowhere else."""
 
     vocabulary: int
     most_tokens: int
     reads_segments: bool
+    end: int = 0
 
     @classmethod
     def of(cls, network: Network, most_tokens: int) -> Sample:
         """For a network."""
-        return cls(int(network.model.config.vocab_size), most_tokens, network.form.reads_segments)
+        config = network.model.config
+        end, vocabulary = getattr(config, "eos_token_id", None), int(config.vocab_size)
+        known = isinstance(end, int) and 0 <= end < vocabulary
+        return cls(vocabulary, most_tokens, network.form.reads_segments, end if known else 0)
 
     def batch(self, size: int) -> Rows:
         """Rows as a queue puts them together, longest first and a little apart in length, of at most `size` tokens
@@ -41,7 +46,8 @@ class Sample:
         longest = max(4, min(_LONGEST, self.most_tokens, size))
         count = max(1, size // longest)
         lengths = np.linspace(longest, max(2, longest * 0.85), count).astype(int)
-        tokens = [tuple(chance.integers(0, self.vocabulary, length).tolist()) for length in lengths]
+        others = np.delete(np.arange(self.vocabulary), self.end)
+        tokens = [(*chance.choice(others, length - 1).tolist(), self.end) for length in lengths]
         return Rows(tokens, [(0,) * len(each) for each in tokens] if self.reads_segments else None)
 
 

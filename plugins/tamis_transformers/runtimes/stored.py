@@ -7,9 +7,10 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
+from pydantic import Field, TypeAdapter
 
 from tamis_transformers.runtimes import keys
 from tamis_transformers.runtimes.settings import BATCH_TOKEN_COUNT, RuntimeName, RuntimeSettings
@@ -52,8 +53,11 @@ class Calibration:
     """The fastest runtime, its batch size, and tokens per second of everything that was tried."""
 
     runtime: RuntimeName
-    batch_token_count: int
+    batch_token_count: Annotated[int, Field(ge=64)]
     tokens_per_second: dict[str, float]
+
+
+_CALIBRATION = TypeAdapter(Calibration)
 
 
 def wish_of(settings: RuntimeSettings, path: Path, cache: Path | None) -> Wish:
@@ -77,11 +81,10 @@ def facts(wish: Wish, device: str) -> list[str]:
 def recall(wish: Wish) -> Calibration | None:
     """What was measured before; None when nothing was, or it cannot be read."""
     try:
-        values = json.loads(wish.file.read_text()) if wish.file else None
-        return Calibration(**values) if values else None
+        return _CALIBRATION.validate_json(wish.file.read_bytes()) if wish.file else None
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         _LOG.warning("a measurement of runtimes cannot be read and is made again")
         return None
 
@@ -93,8 +96,11 @@ def remember(wish: Wish, calibration: Calibration) -> None:
     try:
         wish.file.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=wish.file.parent)
-        with os.fdopen(handle, "w") as file:
-            json.dump(asdict(calibration), file)
-        os.replace(name, wish.file)
+        try:
+            with os.fdopen(handle, "w") as file:
+                json.dump(asdict(calibration), file)
+            os.replace(name, wish.file)
+        finally:
+            Path(name).unlink(missing_ok=True)
     except OSError as error:
         _LOG.warning("a measurement of runtimes cannot be kept", error=error.strerror)

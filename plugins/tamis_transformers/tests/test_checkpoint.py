@@ -15,7 +15,9 @@ from transformers import AutoModel
 
 from tamis.errors import ConfigurationError
 from tamis_transformers import checkpoint
+from tamis_transformers.fingerprint import fingerprint
 from tamis_transformers.quiet import quiet
+from tamis_transformers.runtimes import keys
 
 
 @pytest.mark.parametrize(("is_native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
@@ -83,3 +85,24 @@ def test_all_other_warnings_are_printed(printed: pytest.LogCaptureFixture) -> No
         logger.warning("It LOAD REPORT from: it\na | UNEXPECTED |")
         logger.warning("something else")
     assert [record.message.split()[0] for record in printed.records] == ["It", "something"]
+
+
+def test_weights_in_several_files_are_all_told_apart(tmp_path: Path) -> None:
+    """Those that transformers divides, as it does from some gigabytes on."""
+    names = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "tokenizer.json")
+    found = []
+    for number, changed in enumerate(("", *names)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text(f"{name} {'other' if name == changed else ''}")
+        found.append(fingerprint("mean 256", folder))
+    assert len({*found, fingerprint("mean 128", tmp_path / "0")}) == 5
+
+
+def test_exports_and_measurements_hold_for_the_code_of_a_checkpoint_too(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "own_code.py").write_text("one = 1")
+    before = keys.weights(tmp_path)
+    (tmp_path / "own_code.py").write_text("one = 11")
+    assert keys.weights(tmp_path) != before

@@ -76,6 +76,18 @@ async def test_a_cache_of_no_bytes_keeps_nothing() -> None:
     assert again.usage.cache_hit_count == 0
 
 
+async def test_passages_without_tokens_take_their_place_in_the_cache_too() -> None:
+    class Mute(HashEmbedder):
+        async def embed_tokens(self, texts, *, kind, call):  # type: ignore[no-untyped-def]
+            return [np.zeros((0, self.dimensions), np.float32) for _ in texts]
+
+    async with opened(late_interaction(Mute(Mute.Settings()), cache_bytes=2_000)) as reranker:
+        await last(reranker, TEXTS[0], Call())
+        again = Call()
+        await last(reranker, TEXTS[0], again)
+    assert again.usage.cache_hit_count < 4 < len(TEXTS)
+
+
 def test_an_embedder_without_token_vectors_is_refused() -> None:
     class Plain(Embedder):
         dimensions, max_tokens, fingerprint = 2, 8, "plain"  # type: ignore[assignment]

@@ -10,6 +10,9 @@ import torch
 from checkpoints import cross_encoders
 from structlog.testing import capture_logs
 
+from tamis.context import Call
+from tamis.errors import ConfigurationError
+from tamis.model import Passage, Query
 from tamis_transformers import CrossEncoderReranker
 from tamis_transformers.runtimes import choice, keys
 from tamis_transformers.runtimes.measuring import BATCH_SIZES, Sample, measured, preferred
@@ -84,14 +87,35 @@ def test_another_machine_or_version_is_measured_anew(
             assert recall(wish) is None
 
 
-def test_a_damaged_measurement_is_logged_and_made_again(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"{torn",
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"runtime": "other", "batch_token_count": 512, "tokens_per_second": {}}',
+        b'{"runtime": "torch", "batch_token_count": -1, "tokens_per_second": {}}',
+        b'{"runtime": "torch", "batch_token_count": NaN, "tokens_per_second": {}}',
+    ],
+)
+def test_a_damaged_measurement_is_logged_and_made_again(checkpoint: Path, tmp_path: Path, damaged: bytes) -> None:
     wish = Wish(checkpoint, cache=tmp_path)
-    remember(wish, Calibration("torch", 512, {}))
     assert wish.file is not None
-    wish.file.write_text("{torn")
+    wish.file.write_bytes(damaged)
     with capture_logs() as logs:
         assert recall(wish) is None
     assert [each["log_level"] for each in logs] == ["warning"]
+
+
+def test_a_measurement_that_cannot_be_kept_is_logged_and_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    wish = Wish(checkpoint, cache=tmp_path)
+    assert wish.file is not None
+    wish.file.mkdir()
+    with capture_logs() as logs:
+        remember(wish, Calibration("torch", 512, {}))
+    assert [each["log_level"] for each in logs] == ["warning"]
+    assert [*tmp_path.iterdir()] == [wish.file]
 
 
 async def test_a_start_measures_once_and_the_next_one_remembers(
@@ -112,6 +136,84 @@ async def test_a_start_measures_once_and_the_next_one_remembers(
     assert sorted(asked) == sorted(speeds)
 
 
+@pytest.mark.long
+async def test_a_model_that_openvino_cannot_convert_computes_in_torch(tmp_path: Path) -> None:
+    path = cross_encoders.save_qwen3_classifier(tmp_path / "qwen3")
+    it = await _opened(path, tmp_path / "cache", template="qwen3")
+    assert it.facts()[0].startswith("runs in torch")
+    await it.close()
+
+
+@pytest.fixture
+def unconvertible(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("conversion")
+
+    monkeypatch.setattr("tamis_transformers.runtimes.openvino_graph.OpenVinoGraph._make", fails)
+    monkeypatch.setattr(choice, "measured", lambda *_: {512: 1.0})
+
+
+@pytest.mark.usefixtures("unconvertible")
+async def test_a_model_that_cannot_be_converted_computes_in_torch_and_is_not_tried_again(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    for logged in (["a runtime could not be measured"], []):
+        with capture_logs() as logs:
+            it = await _opened(checkpoint, tmp_path)
+        assert [each["event"] for each in logs if each["log_level"] == "warning"] == logged
+        assert it.facts() == ["runs in torch, in batches of 512 tokens, as measured here"]
+        await it.close()
+
+
+@pytest.mark.usefixtures("unconvertible")
+async def test_a_runtime_that_was_asked_for_and_cannot_compute_the_model_is_refused(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match='"openvino" cannot compute the model bert'):
+        await _opened(checkpoint, tmp_path, runtime="openvino")
+
+
+@pytest.mark.usefixtures("unconvertible")
+async def test_an_export_that_is_gone_and_cannot_be_made_again_costs_speed_and_no_start(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    remember(Wish(checkpoint, dtype="float32", cache=tmp_path), Calibration("openvino", 512, {"openvino 512": 1.0}))
+    it = await _opened(checkpoint, tmp_path)
+    query, passage = Query("tides", "c"), Passage("p", "d", 1, "the moon")
+    assert [index async for index, _ in it.score(query, [passage], call=Call())] == [0]
+    await it.close()
+
+
+@pytest.mark.parametrize("is_measurable", [True, False])
+async def test_what_cannot_be_measured_computes_in_torch(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_measurable: bool
+) -> None:
+    def by_name(runtime: Any, _: Sample) -> dict[int, float]:
+        if "openvino" in runtime.name or not is_measurable:
+            raise ValueError("no token that ends the row")
+        return {1_024: 1.0}
+
+    monkeypatch.setattr(choice, "measured", by_name)
+    it = await _opened(checkpoint, tmp_path)
+    assert ("1024 tokens, as measured" if is_measurable else "first start") in it.facts()[0]
+    await it.close()
+
+
+async def test_a_cache_that_cannot_be_written_to_costs_speed_and_no_start(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "measured", lambda *_: {512: 1.0})
+    (tmp_path / "file").touch()
+    it = await _opened(checkpoint, tmp_path / "file" / "cache")
+    assert "first start" in it.facts()[0]
+    await it.close()
+
+
+def test_sample_rows_end_with_the_token_by_which_a_head_finds_the_end() -> None:
+    rows = Sample(vocabulary=60, most_tokens=100, reads_segments=False, end=7).batch(1_024).tokens
+    assert {(row[-1], row.count(7)) for row in rows} == {(7, 1)}
+
+
 async def test_nothing_is_measured_where_nothing_may_be_kept(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "measured", None)
     it = await _opened(checkpoint, None)
@@ -128,8 +230,9 @@ def test_doctor_is_told_what_is_set_and_what_is_still_to_be_measured(checkpoint:
     assert told == "runs in torch, in batches of 4096 tokens"
 
 
-async def _opened(path: Path, cache: Path | None) -> CrossEncoderReranker:
-    it = CrossEncoderReranker(CrossEncoderReranker.Settings(model=str(path), device="cpu", dtype="float32"))
+async def _opened(path: Path, cache: Path | None, **settings: Any) -> CrossEncoderReranker:
+    settings = {"model": str(path), "device": "cpu", "dtype": "float32", **settings}
+    it = CrossEncoderReranker(CrossEncoderReranker.Settings(**settings))
     it.cache_directory = cache
     await it.open()
     return it

@@ -83,6 +83,13 @@ async def begun(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return task
 
 
+async def refused(work: Coroutine[Any, Any, Any]) -> Overloaded:
+    """What refuses the work at once: a queue that took it would have it wait for good."""
+    error = (await begun(work)).exception()
+    assert isinstance(error, Overloaded)
+    return error
+
+
 async def test_only_the_item_to_blame_fails() -> None:
     model = Model()
     async with busy(model) as (queue, _):
@@ -104,12 +111,30 @@ async def test_the_queue_goes_on_after_a_failure() -> None:
         assert await queue.collect(["a"], [1], Call()) == ["aa"]
 
 
+async def test_whatever_a_model_raises_is_told_and_the_thread_goes_on() -> None:
+    class Panic(BaseException):
+        """As libraries in Rust raise them."""
+
+    def compute(items: Sequence[str]) -> Sequence[str]:
+        if "poison" in items:
+            raise Panic
+        return items
+
+    queue = ModelQueue(compute, batch_cost=100)
+    tasks = [await begun(queue.collect([each], [1], Call(Deadline.after(30.0)))) for each in ("a", "poison")]
+    queue.start()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    queue.close()
+    assert outcomes[0] == ["a"]
+    assert isinstance(outcomes[1], RuntimeError)
+    assert "Panic" in str(outcomes[1])
+
+
 async def test_a_full_queue_refuses_at_once_and_accepts_again_later() -> None:
     model = Model()
     async with busy(model, most_waiting=2) as (queue, _):
         waiting = await begun(queue.collect(["a", "b"], [1, 1], Call()))
-        with pytest.raises(Overloaded):
-            await queue.collect(["c"], [1], Call())
+        assert await refused(queue.collect(["c"], [1], Call()))
         model.released.set()
         assert await waiting == ["aa", "bb"]
         assert await queue.collect(["c"], [1], Call()) == ["cc"]
@@ -317,9 +342,8 @@ async def test_a_refusal_says_how_long_it_takes_until_there_is_room() -> None:
     await asyncio.to_thread(model.entered.wait)
     waiting = await begun(queue.collect(["b", "c", "d"], [6, 6, 6], Call()))
     for count, seconds in ((2, 3.0), (3, 6.0), (99, 9.0)):
-        with pytest.raises(Overloaded) as caught:
-            await queue.collect(["e"] * count, [1] * count, Call())
-        assert caught.value.retry_after == seconds
+        refusal = await refused(queue.collect(["e"] * count, [1] * count, Call()))
+        assert refusal.retry_after == seconds
     model.released.set()
     await asyncio.gather(gate, waiting)
     queue.close()
@@ -405,17 +429,16 @@ async def test_the_first_part_is_computed_before_the_next_is_made() -> None:
 
 
 async def test_announced_items_count_and_are_refused_before_any_is_made() -> None:
-    model, parts, refused = Model(), Parts(["a"], ["b"]), Parts(["c"])
+    model, parts, never = Model(), Parts(["a"], ["b"]), Parts(["c"])
     async with busy(model, most_waiting=2) as (queue, _):
         stream = queue.stream_parts(parts(), Call(), count=2)
         first = await begun(anext(stream))  # type: ignore[arg-type]
-        with pytest.raises(Overloaded):
-            await anext(queue.stream_parts(refused(), Call(), count=1))
+        assert await refused(anext(queue.stream_parts(never(), Call(), count=1)))  # type: ignore[arg-type]
         model.released.set()
         assert await first == (0, "aa")
         await stream.aclose()
         assert await queue.collect(["d", "e"], [1, 1], Call()) == ["dd", "ee"]
-    assert (refused.made, parts.is_closed) == (0, True)
+    assert (never.made, parts.is_closed) == (0, True)
     assert ("b",) not in model.batches
 
 

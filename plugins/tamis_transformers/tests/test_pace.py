@@ -37,12 +37,20 @@ def test_without_a_limit_of_time_a_batch_costs_what_it_may_from_the_first_on() -
     assert Pace(100).batch_cost == _settled(Pace(100), 9.0, 1.0) == 100
 
 
-def test_where_memory_ran_out_no_later_batch_costs_more_than_half_of_that_one() -> None:
+def test_where_memory_ran_out_the_next_batches_cost_little_more_than_half_of_that_one() -> None:
     pace = Pace(4_096, 0.1)
     pace.ran_out(1_000)
-    assert _settled(pace, 0.0, 1e9) == 500
+    assert 500 <= _settled(pace, 0.0, 1e9) < 550
     pace.ran_out(1)
     assert pace.batch_cost == 1
+
+
+def test_one_shortage_of_memory_does_not_make_batches_small_for_good() -> None:
+    pace = Pace(4_096, 0.1)
+    _settled(pace, 0.0, 1e9)
+    for cost in (4_096, 2_048, 1_024, 512, 256, 128):
+        pace.ran_out(cost)
+    assert _settled(pace, 0.0, 1e9, batches=5_000) == 4_096
 
 
 def test_how_long_work_takes_is_told_by_the_latest_batches() -> None:

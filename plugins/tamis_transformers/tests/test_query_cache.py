@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 from tamis.context import Call, Principal
-from tamis.models import TextKind
+from tamis.models import SparseVector, TextKind
 from tamis.testing.contract import opened
 from tamis_transformers import SentenceTransformersEmbedder
 from tamis_transformers.query_cache import QueryCache
@@ -59,10 +62,21 @@ async def test_known_and_new_queries_come_in_the_order_asked() -> None:
 
 
 def test_the_oldest_query_goes_when_there_is_no_room() -> None:
-    cache: QueryCache[bytes] = QueryCache(10, len)
+    cache: QueryCache[bytes] = QueryCache(25_000, len)
     for text in ("one", "two", "one", "three"):
         if cache.get(text, QUERY, Call()) is None:
-            cache.put(text, QUERY, Call(), b"12345")
-    cache.put("too long", QUERY, Call(), b"12345678901")
+            cache.put(text, QUERY, Call(), bytes(10_000))
+    cache.put("too long", QUERY, Call(), bytes(25_000))
     found = {text: cache.get(text, QUERY, Call()) is not None for text in ("one", "two", "three", "too long")}
     assert found == {"one": True, "two": False, "three": True, "too long": False}
+
+
+def test_what_is_kept_of_queries_that_gave_nothing_is_bounded_in_memory() -> None:
+    cache: QueryCache[SparseVector] = QueryCache(100_000, lambda each: each.indices.nbytes + each.values.nbytes)
+    tracemalloc.start()
+    for number in range(3_000):
+        nothing = SparseVector(np.zeros(0, np.uint32), np.zeros(0, np.float32))
+        cache.put(str(number), QUERY, Call(), nothing)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 150_000

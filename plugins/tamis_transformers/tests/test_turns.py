@@ -45,6 +45,22 @@ async def test_a_step_that_failed_cost_its_time_too() -> None:
     assert call.usage.model_seconds == 2.0
 
 
+async def test_whatever_a_step_raises_is_told_and_the_thread_goes_on() -> None:
+    class Panic(BaseException):
+        """As libraries in Rust raise them."""
+
+    def work() -> Iterator[str]:
+        raise Panic
+        yield ""
+
+    turns = Turns(most_waiting=1)
+    turns.start()
+    with pytest.raises(RuntimeError, match="Panic"):
+        await anext(turns.stream(work, Call(Deadline.after(30.0))))
+    assert [step async for step in turns.stream(lambda: iter(["a"]), Call(Deadline.after(30.0)))] == ["a"]
+    turns.close()
+
+
 class Writer:
     """Writes the name of an answer token by token; the first token of "gate" waits until it is let go."""
 

@@ -20,7 +20,7 @@ from tamis.journal.database import Database, SqliteDatabase, refusal
 from tamis.journal.dead_letter_box import DeadLetterBox
 from tamis.journal.group_commit import GroupCommit
 from tamis.journal.lock import hold
-from tamis.journal.recent import Recent
+from tamis.journal.recent import Recent, size_of
 from tamis.journal.records import (
     Changes,
     Collection,
@@ -43,7 +43,7 @@ __all__ = ["CATALOG", "Journal"]
 T = TypeVar("T")
 _REMOVED_AT_ONCE = 2_000
 _MOST_KEPT = 16_000_000  # characters
-_SIZE_OF_ONE = 500  # what a value takes beside its text, in characters
+_SIZE_OF_COLLECTION = 500
 CATALOG = ""
 """The topic of writes that belong to no collection's documents: collections created, deleted, changed."""
 
@@ -140,7 +140,7 @@ class Journal(DeadLetterBox):
         found: Collection | None = self._recent.get(edition)
         if found is None:
             found = await self._read(lambda store: store.collection(id))
-            self._recent.keep(found, _SIZE_OF_ONE, edition)
+            self._recent.keep(found, _SIZE_OF_COLLECTION, edition)
         return found
 
     async def collections(self, *, limit: int, after: str = "") -> list[Collection]:
@@ -206,10 +206,12 @@ class Journal(DeadLetterBox):
         known = {each: self._recent.get(edition, split, each[0]) for each in wanted}
         found = {id: each for (id, version), each in known.items() if each and each.document_version == version}
         if missing := [each for each, passage in known.items() if passage is None]:
-            read = await self._read(lambda store: store.passages(collection, missing, split))
-            for id, each in read.items():
-                self._recent.keep(each, len(each.text) + _SIZE_OF_ONE, edition, split, id)
-            found.update(read)
+            read = await self._read(
+                lambda store: [(each, size_of(each)) for each in store.passages(collection, missing, split).values()]
+            )
+            for passage, size in read:
+                self._recent.keep(passage, size, edition, split, passage.id)
+                found[passage.id] = passage
         return found
 
     async def changes(

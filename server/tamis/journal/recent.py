@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Hashable, Set
+from collections.abc import Generator, Hashable, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-__all__ = ["Recent"]
+from tamis.model import Passage, Value
+
+__all__ = ["Recent", "size_of"]
 
 _MOST_EDITIONS = 10_000
+_SIZE_OF_ONE, _SIZE_OF_VALUE = 500, 50  # what a passage, and a value of its metadata, take beside their texts
 _CHANGING = 0  # the edition of what is being changed: nothing is kept of it
 
 
@@ -74,3 +77,19 @@ class Recent:
         finally:
             with self._guard:
                 self._changing = frozenset()
+
+
+def size_of(passage: Passage) -> int:
+    """About how many characters a passage takes in memory."""
+    texts = (passage.text, passage.title, passage.heading, *passage.heading_path)
+    return _SIZE_OF_ONE + sum(map(len, texts)) + _size_of_value(passage.metadata)
+
+
+def _size_of_value(value: Value) -> int:
+    if isinstance(value, str):
+        return _SIZE_OF_VALUE + len(value)
+    if isinstance(value, Mapping):
+        return _SIZE_OF_VALUE + sum(len(key) + _size_of_value(each) for key, each in value.items())
+    if isinstance(value, Sequence):
+        return _SIZE_OF_VALUE + sum(map(_size_of_value, value))
+    return _SIZE_OF_VALUE
