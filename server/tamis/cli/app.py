@@ -19,6 +19,7 @@ from tamis.cli import (
     documents,
     generations,
     index,
+    plugin,
     reindex,
     rerank,
     search,
@@ -64,7 +65,8 @@ app.command()(search.search)
 app.command()(search.ask)
 app.command()(rerank.rerank)
 app.command()(batch.batch)
-app.command()(catalog.plugins)
+app.add_typer(plugin.app, name="plugin")
+app.command("plugins", hidden=True)(plugin.list_plugins)
 app.command()(catalog.pipelines)
 app.command()(catalog.check)
 app.command()(doctor.doctor)

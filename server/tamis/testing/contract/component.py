@@ -101,9 +101,14 @@ class ComponentContract:
     async def use(self, plugin: Any, call: Call) -> None:
         """An ordinary request to an opened plugin."""
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def _given(cls) -> None:
+        """What `component` needs is there."""
+
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def _plugin(cls) -> Iterator[None]:
+    def _plugin(cls, _given: None) -> Iterator[None]:
         stack = AsyncExitStack()
         with asyncio.Runner() as cls.loop:
             cls.plugin = cls.loop.run(stack.enter_async_context(opened(cls().component())))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamis.component import Capabilities
+from tamis.component import Capabilities, Component
 from tamis.context import Call, CallEnded
 from tamis.errors import NotFound
 from tamis.filters import Filter, matches, operators
@@ -22,6 +22,7 @@ from tamis.model import Passage, Query, Value
 from tamis.stage import HasIndex, Index, Retriever
 from tamis.testing.contract.collections import HUGE_TEXT, ODD_TEXTS, TEXTS, Collection, passage
 from tamis.testing.contract.component import ServingContract, law, on_its_loop, opened, over, written_in
+from tamis.testing.contract.observing import cancelled
 from tamis.testing.strategies import filters, metadata
 
 __all__ = ["RetrieverContract"]
@@ -38,11 +39,15 @@ class RetrieverContract(ServingContract):
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
 
     async def use(self, plugin: Any, call: Call) -> None:
-        with TemporaryDirectory(prefix="contract") as folder:
-            async with self.collection(Path(folder), plugin) as used:
+        with TemporaryDirectory() as folder:
+            name = f"used{Path(folder).name}"
+            index = await plugin.open_index(name, 1, directory=Path(folder) / "used")
+            try:
+                used = Collection(plugin, name, index, await index.checkpoint())
                 await used.write(*TEXTS[:2])
                 await used.candidates(TEXTS[0], call=call)
-                await used.index.drop()
+            finally:
+                await index.drop()
 
     @asynccontextmanager
     async def collection(self, directory: Path, retriever: Any = None) -> AsyncIterator[Collection]:
@@ -278,6 +283,19 @@ class RetrieverContract(ServingContract):
         await shared.write(HUGE_TEXT, *TEXTS)
         await shared.candidates(HUGE_TEXT, limit=5)
         assert (await shared.found(TEXTS[0]))[0] == "1/0"
+
+    @written_in(Component)
+    @on_its_loop
+    async def test_who_is_cancelled_ends_and_does_not_disturb_the_next(self, shared: Collection) -> None:  # type: ignore[override]
+        """Let `CancelledError` pass: the server cancels a stage that nobody waits for."""
+        await shared.clear()
+        await shared.write(*TEXTS)
+
+        async def search() -> None:
+            await shared.candidates(TEXTS[0])
+
+        await cancelled(search())
+        assert (await shared.found(TEXTS[0]))[0] == "0/0"
 
     @on_its_loop
     async def test_searches_go_on_while_documents_are_written(self, shared: Collection) -> None:
