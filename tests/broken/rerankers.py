@@ -47,8 +47,10 @@ class LosesTheRest(_Whole):
 class ForgetsTheUnranked(_Whole):
     async def rerank(self, query: Any, passages: Any, *, top_n: int, call: Any) -> Any:
         for count in range(1, len(passages) + 1):
-            order = tuple(range(len(passages) if call.active else count))
-            yield Reranking((0.0,) * len(passages), count, order)
+            yield Reranking((0.0,) * len(passages), count)
+            if not call.active:
+                yield Reranking((0.0,) * len(passages), count, tuple(range(count)))
+                return
 
 
 @rejected_by("test_passages_of_the_same_text_are_all_ranked")

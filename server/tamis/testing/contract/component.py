@@ -39,9 +39,10 @@ def written_in(*places: Any) -> Callable[[_Test], _Test]:
 
 
 def law(examples: int) -> settings:
-    """How a property is checked. The same one is checked for every plugin, which Hypothesis calls executors."""
+    """How a property is checked, by fewer examples where Hypothesis' profile says so. The same one is checked for every
+    plugin, which Hypothesis calls executors."""
     slow = [HealthCheck.differing_executors, HealthCheck.too_slow]
-    return settings(max_examples=examples, deadline=None, suppress_health_check=slow)
+    return settings(max_examples=min(examples, settings().max_examples), deadline=None, suppress_health_check=slow)
 
 
 def on_its_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
