@@ -20,6 +20,8 @@ import pytest
 from tamis.cli.scaffold import KINDS, Names, Project, write
 from tamis.testing.contract.roles import CONTRACTS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 BROKEN = ROOT / "tests" / "broken"
 

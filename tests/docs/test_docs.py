@@ -6,7 +6,6 @@ import ast
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer.main
@@ -14,8 +13,6 @@ import typer.main
 from tamis import errors
 from tamis.cli.app import app
 from tamis.config import Config
-from tamis.context import Call
-from tamis.model import Passage, Query
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -78,16 +75,6 @@ def test_the_quickstart_lists_every_reason() -> None:
     untold = (errors.ConfigurationError, errors.Aborted, errors.Superseded, errors.Unusable)
     listed = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/quickstart.md").read_text(), re.MULTILINE))
     assert listed == reasons - {each.reason for each in untold}
-
-
-async def test_the_plugin_in_the_documentation_reranks() -> None:
-    source = _blocks(ROOT / "docs/plugins.md", "python")[0]
-    module: dict[str, Any] = {"__name__": "documented_plugin"}
-    exec(compile(source, "docs/plugins.md", "exec", dont_inherit=True), module)
-    reranker = module["LongestFirst"](module["LongestSettings"](weight=0.5))
-    passages = [Passage(str(size), str(size), 1, "x" * size) for size in (1, 3, 2)]
-    orders = [each.order async for each in reranker.rerank(Query("q"), passages, top_n=3, call=Call())]
-    assert orders[-1] == (1, 2, 0)
 
 
 def test_every_test_that_the_promises_name_exists() -> None:
