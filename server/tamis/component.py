@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a plugin declares about itself, shown by `tamis plugins` and checked by the conformance kit.
+    """What a plugin declares about itself, shown by `tamis plugin list` and checked by the conformance kit.
 
     `filter_operators` are what an index pushes down, exactly or as a superset (the server re-checks);
     `languages` are ISO 639-1 codes, empty for any; `max_candidates` is the most a reranker takes (None: any number);

@@ -45,7 +45,7 @@ def test_a_file_that_is_not_there_is_a_configuration_error(tamis: Any, tmp_path:
 
 
 def test_plugins_are_listed_with_their_origin_and_settings(tamis: Any) -> None:
-    found = {each["name"]: each for each in json.loads(tamis("plugins", "--json").stdout)}
+    found = {each["name"]: each for each in json.loads(tamis("plugin", "list", "--json").stdout)}
     assert {"tantivy", "qdrant", "sentence-transformers", "late-interaction", "extractive"} <= set(found)
     assert found["tantivy"]["distribution"] == "tamis"
     assert "title_boost" in found["tantivy"]["settings_schema"]["properties"]

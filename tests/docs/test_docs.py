@@ -92,16 +92,6 @@ def test_the_quickstart_lists_every_reason() -> None:
     assert listed == reasons - {each.reason for each in untold}
 
 
-async def test_the_plugin_in_the_documentation_reranks() -> None:
-    source = _blocks(ROOT / "docs/plugins.md", "python")[0]
-    module: dict[str, Any] = {"__name__": "documented_plugin"}
-    exec(compile(source, "docs/plugins.md", "exec", dont_inherit=True), module)
-    reranker = module["LongestFirst"](module["LongestSettings"](weight=0.5))
-    passages = [Passage(str(size), str(size), 1, "x" * size) for size in (1, 3, 2)]
-    orders = [each.order async for each in reranker.rerank(Query("q"), passages, top_n=3, call=Call())]
-    assert orders[-1] == (1, 2, 0)
-
-
 async def test_the_plugin_on_the_first_page_reranks() -> None:
     source = _blocks(ROOT / "README.md", "python")[0]
     module: dict[str, Any] = {"__name__": "documented_plugin"}

@@ -19,6 +19,7 @@ from tamis.cli import (
     documents,
     generations,
     index,
+    plugin,
     plugin_serve,
     reindex,
     rerank,
@@ -65,7 +66,9 @@ app.command()(search.search)
 app.command()(search.ask)
 app.command()(rerank.rerank)
 app.command()(batch.batch)
-app.command()(catalog.plugins)
+plugin.app.command("serve")(plugin_serve.serve)
+app.add_typer(plugin.app, name="plugin")
+app.command("plugins", hidden=True)(plugin.list_plugins)
 app.command()(catalog.pipelines)
 app.command()(catalog.check)
 app.command()(doctor.doctor)
@@ -79,10 +82,6 @@ app.command()(backup.restore)
 app.add_typer(documents.app, name="documents")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo.demo)
-
-plugin = typer.Typer(help="Plugins of your own, and plugins for other machines.", no_args_is_help=True)
-plugin.command("serve")(plugin_serve.serve)
-app.add_typer(plugin, name="plugin")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def installed_readers() -> dict[str, InstalledReader]:
         try:
             kind = plugin.load()
         except PluginProblem:
-            continue  # `tamis plugins` says why
+            continue  # `tamis plugin list` says why
         if issubclass(kind, Reader):
             print_of = f"{plugin.distribution} {plugin.name} {kind.version}"
             reader = InstalledReader(plugin.entry_point.value, kind.format or plugin.name, print_of)

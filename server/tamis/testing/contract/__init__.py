@@ -9,6 +9,7 @@ _MODULES = (
     "embedder",
     "generator",
     "llm",
+    "observing",
     "reader",
     "reranker",
     "retriever",
@@ -16,7 +17,7 @@ _MODULES = (
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _MODULES))
 
 from tamis.testing.contract.chunker import ChunkerContract  # noqa: E402
-from tamis.testing.contract.component import ComponentContract, on_its_loop, opened  # noqa: E402
+from tamis.testing.contract.component import ComponentContract, ServingContract, on_its_loop, opened  # noqa: E402
 from tamis.testing.contract.embedder import EmbedderContract  # noqa: E402
 from tamis.testing.contract.generator import ContextBuilderContract, GeneratorContract  # noqa: E402
 from tamis.testing.contract.llm import LlmContract  # noqa: E402
@@ -34,6 +35,7 @@ __all__ = [
     "ReaderContract",
     "RerankerContract",
     "RetrieverContract",
+    "ServingContract",
     "on_its_loop",
     "opened",
 ]

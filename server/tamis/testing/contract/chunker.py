@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tamis.chunking import Chunker
+from tamis.context import Call
 from tamis.model import Document, Heading, Landmark, PageBreak, Passage
 from tamis.testing.contract.component import ComponentContract, law
 
@@ -27,8 +28,13 @@ TEXTS = st.one_of(
 class ChunkerContract(ComponentContract):
     """Of a chunker."""
 
+    places = (Chunker.chunk,)
+
     def component(self) -> Chunker:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def use(self, plugin: Chunker, call: Call) -> None:
+        plugin.chunk(Document("d", "A text.\n\nAnother one.", "Title"))
 
     def chunk(self, document: Document) -> Sequence[Passage]:
         """The passages of a document, checked for what holds of all."""

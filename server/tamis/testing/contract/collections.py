@@ -10,7 +10,7 @@ from tamis.filters import Filter
 from tamis.model import Candidate, Change, Hit, Passage, Query, ScoreKind, Span, Value
 from tamis.stage import Index, Retriever
 
-__all__ = ["ODD_TEXTS", "TEXTS", "Collection", "hit", "passage"]
+__all__ = ["HUGE_TEXT", "ODD_TEXTS", "TEXTS", "Collection", "hit", "passage"]
 
 TEXTS = (
     "The moon orbits the earth once in twenty-seven days and raises the tides of the oceans.",
@@ -36,6 +36,10 @@ ODD_TEXTS = (
     "long words " * 910,
 )
 """Texts that people do not write and programs send."""
+
+
+HUGE_TEXT = "word " * 5_000
+"""More than most models read."""
 
 
 def passage(id: str, text: str, *, metadata: Mapping[str, Value] | None = None, start: int = 0) -> Passage:

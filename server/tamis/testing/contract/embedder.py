@@ -12,21 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis.context import Call, CallEnded
-from tamis.models import Embedder, EmbedsTokens, Float32Array, TextKind, Tokenizes
+from tamis.models import Embedder, EmbedsSparse, EmbedsTokens, Float32Array, SparseVector, TextKind, Tokenizes
 from tamis.testing.contract.collections import ODD_TEXTS, TEXTS
-from tamis.testing.contract.component import ComponentContract, law, on_its_loop, opened, over
+from tamis.testing.contract.component import ServingContract, law, on_its_loop, opened, over, written_in
 
 __all__ = ["EmbedderContract"]
 
 
-class EmbedderContract(ComponentContract):
+class EmbedderContract(ServingContract):
     """Of an embedder, and of its token vectors where it has them. `least_cosine` is how near a vector must be to the
     same text's vector in another batch: half precision is allowed."""
 
     least_cosine: ClassVar[float] = 0.999
+    places = (Embedder, Embedder.embed)
 
     def component(self) -> Embedder:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def use(self, plugin: Embedder, call: Call) -> None:
+        await plugin.embed(TEXTS, kind=TextKind.PASSAGE, call=call)
 
     async def vectors(self, *texts: str, kind: TextKind = TextKind.PASSAGE) -> Float32Array:
         """The vectors of texts, checked for what holds of all vectors."""
@@ -93,6 +97,7 @@ class EmbedderContract(ComponentContract):
             others = await other.embed(TEXTS, kind=TextKind.PASSAGE, call=Call())
         assert ((mine * others).sum(axis=1) >= self.least_cosine).all()
 
+    @written_in(EmbedsTokens)
     @pytest.mark.parametrize("kind", TextKind)
     @on_its_loop
     async def test_token_vectors_have_unit_length(self, kind: TextKind) -> None:
@@ -106,6 +111,21 @@ class EmbedderContract(ComponentContract):
         for vectors in found:
             _check_rows(vectors)
 
+    @written_in(EmbedsSparse.embed_sparse, SparseVector)
+    @pytest.mark.parametrize("kind", TextKind)
+    @on_its_loop
+    async def test_sparse_vectors_have_rising_terms_and_finite_weights(self, kind: TextKind) -> None:
+        if not isinstance(self.plugin, EmbedsSparse):
+            pytest.skip("weighs no terms")
+        texts = [*TEXTS, *ODD_TEXTS, ""]
+        found = await self.plugin.embed_sparse(texts, kind=kind, call=Call())
+        assert len(found) == len(texts)
+        for each in found:
+            assert len(each.indices) == len(each.values)
+            assert (np.diff(each.indices.astype(np.int64)) > 0).all(), "indices rise and are distinct"
+            assert np.isfinite(each.values).all()
+
+    @written_in(Tokenizes)
     def test_tokens_stand_in_the_text_in_order_and_all_are_counted(self) -> None:
         if not isinstance(self.plugin, Tokenizes):
             pytest.skip("does not say where its tokens are")
@@ -117,6 +137,7 @@ class EmbedderContract(ComponentContract):
         assert len(self.plugin.token_offsets("word " * 50_000)) == 50_000
         assert self.plugin.extra_tokens >= 0
 
+    @written_in(Tokenizes)
     def test_tokens_are_found_on_many_threads_while_texts_are_read(self) -> None:
         plugin = self.plugin
         if not isinstance(plugin, Tokenizes):

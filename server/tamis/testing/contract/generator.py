@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from hypothesis import given
@@ -13,19 +13,27 @@ from hypothesis import strategies as st
 from tamis.context import Call, CallEnded
 from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
 from tamis.model import Citation, FinishReason, Hit, Query
-from tamis.testing.contract.collections import ODD_TEXTS, TEXTS, hit, passage
-from tamis.testing.contract.component import ComponentContract, law, on_its_loop, over
+from tamis.testing.contract.collections import HUGE_TEXT, ODD_TEXTS, TEXTS, hit, passage
+from tamis.testing.contract.component import ServingContract, law, on_its_loop, over, written_in
+from tamis.testing.contract.observing import EndsWhenRead, ending
 
 __all__ = ["ContextBuilderContract", "GeneratorContract"]
 
 QUESTION = "How long does the moon take to orbit the earth?"
 
 
-class GeneratorContract(ComponentContract):
+class GeneratorContract(ServingContract):
     """Of a generator. It need not answer well; it must answer in order."""
+
+    places = (Generator.answer, AnswerDelta)
 
     def component(self) -> Generator:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def use(self, plugin: Generator, call: Call) -> None:
+        async with aclosing(plugin.answer(Query(QUESTION), _hits(TEXTS), call=call)) as stream:  # type: ignore[type-var]
+            async for _ in stream:
+                await asyncio.sleep(0)
 
     async def answered(self, question: str, texts: Sequence[str], call: Call | None = None) -> list[AnswerDelta]:
         """The deltas for a context of these texts, checked for what holds of all answers."""
@@ -36,10 +44,11 @@ class GeneratorContract(ComponentContract):
             for citation in delta.citations:
                 _check(citation, context, answer)
             deltas.append(delta)
-        assert [bool(delta.finish_reason) for delta in deltas] == [False] * (len(deltas) - 1) + [True]
+        reasons = [delta.finish_reason is not None for delta in deltas]
+        assert reasons == [False] * (len(deltas) - 1) + [True], "exactly the last delta carries a finish reason"
         assert deltas[-1].finish_reason is not FinishReason.FAILED
         if deltas[-1].finish_reason is FinishReason.ANSWERED:
-            assert answer.strip()
+            assert answer.strip(), "an answer says something"
         return deltas
 
     @on_its_loop
@@ -75,6 +84,29 @@ class GeneratorContract(ComponentContract):
         await self.answered(texts[0], texts)
 
     @on_its_loop
+    async def test_a_huge_passage_and_a_huge_question_do_no_harm(self) -> None:
+        await self.answered(QUESTION, [HUGE_TEXT, TEXTS[0]])
+        await self.answered(HUGE_TEXT, TEXTS[:2])
+
+    @on_its_loop
+    async def test_who_stops_listening_does_not_disturb_the_next(self) -> None:
+        stream = self.plugin.answer(Query(QUESTION), _hits(TEXTS), call=Call())
+        async with aclosing(stream) as deltas:
+            await anext(deltas)
+        await self.answered(QUESTION, TEXTS)
+
+    @written_in(Call.check)
+    @on_its_loop
+    async def test_a_call_that_ends_on_the_way_gets_no_whole_answer(self) -> None:
+        """Asking once at the start is not enough: ask again before every delta."""
+        for call, end in ending():
+            reason: FinishReason | None = None
+            with suppress(CallEnded):
+                async for delta in self.plugin.answer(Query(QUESTION), EndsWhenRead(_hits(TEXTS), end), call=call):
+                    reason = delta.finish_reason
+            assert reason is not FinishReason.ANSWERED
+
+    @on_its_loop
     async def test_a_call_that_is_over_ends(self) -> None:
         for call in over():
             with suppress(CallEnded):
@@ -87,11 +119,16 @@ class GeneratorContract(ComponentContract):
         await asyncio.gather(*(self.answered(text, [text, *TEXTS]) for text in TEXTS))
 
 
-class ContextBuilderContract(ComponentContract):
+class ContextBuilderContract(ServingContract):
     """Of a context builder."""
+
+    places = (ContextBuilder.build,)
 
     def component(self) -> ContextBuilder:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def use(self, plugin: ContextBuilder, call: Call) -> None:
+        await plugin.build(Query(QUESTION), _hits(TEXTS), call=call)
 
     @on_its_loop
     async def test_it_chooses_among_what_it_got_each_once(self) -> None:

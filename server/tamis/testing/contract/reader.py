@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from tamis.context import Call
 from tamis.model import Document, Heading, PageBreak
 from tamis.reading import Reader, Unreadable
 from tamis.testing.contract.component import ComponentContract
@@ -19,12 +21,19 @@ _CUTS = (0.0, 0.1, 0.5, 0.9, 0.99)
 class ReaderContract(ComponentContract):
     """Say in `samples` what good files hold, by their names; each gives at least one document."""
 
+    places = (Reader, Reader.read)
+
     def component(self) -> Reader:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
 
     def samples(self) -> Mapping[str, bytes]:
         """Files as the reader expects them."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its reader reads")
+
+    async def use(self, plugin: Reader, call: Call) -> None:
+        with TemporaryDirectory() as folder:
+            for path in self._written(Path(folder)):
+                list(plugin.read(path, path.name))
 
     def read(self, path: Path) -> Sequence[Document | Unreadable]:
         """What a file gives, checked for what holds of all."""

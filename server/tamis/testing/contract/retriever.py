@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamis.component import Capabilities, Component
 from tamis.context import Call, CallEnded
 from tamis.errors import NotFound
-from tamis.filters import Filter, matches
+from tamis.filters import Filter, matches, operators
 from tamis.model import Passage, Query, Value
-from tamis.stage import HasIndex, Retriever
-from tamis.testing.contract.collections import ODD_TEXTS, TEXTS, Collection, passage
-from tamis.testing.contract.component import ComponentContract, law, on_its_loop, opened, over
+from tamis.stage import HasIndex, Index, Retriever
+from tamis.testing.contract.collections import HUGE_TEXT, ODD_TEXTS, TEXTS, Collection, passage
+from tamis.testing.contract.component import ServingContract, law, on_its_loop, opened, over, written_in
+from tamis.testing.contract.observing import cancelled
 from tamis.testing.strategies import filters, metadata
 
 __all__ = ["RetrieverContract"]
@@ -27,11 +30,24 @@ __all__ = ["RetrieverContract"]
 _Writes = Sequence[Sequence[tuple[str, int]]]
 
 
-class RetrieverContract(ComponentContract):
+class RetrieverContract(ServingContract):
     """Of a retriever that keeps an index. Words that a query and a passage share must be enough to find it."""
+
+    places = (Retriever.retrieve, HasIndex.open_index, Index.apply)
 
     def component(self) -> Retriever:
         raise NotImplementedError(f"{type(self).__name__} does not say how its plugin is built")
+
+    async def use(self, plugin: Any, call: Call) -> None:
+        with TemporaryDirectory() as folder:
+            name = f"used{Path(folder).name}"
+            index = await plugin.open_index(name, 1, directory=Path(folder) / "used")
+            try:
+                used = Collection(plugin, name, index, await index.checkpoint())
+                await used.write(*TEXTS[:2])
+                await used.candidates(TEXTS[0], call=call)
+            finally:
+                await index.drop()
 
     @asynccontextmanager
     async def collection(self, directory: Path, retriever: Any = None) -> AsyncIterator[Collection]:
@@ -218,6 +234,7 @@ class RetrieverContract(ComponentContract):
             assert await other.found(TEXTS[0]) == ["elsewhere/0"]
             assert await shared.found(TEXTS[0]) == ["0/0"]
 
+    @written_in(matches, Capabilities)
     @law(40)
     @given(
         documents=st.lists(metadata(), min_size=1, max_size=6),
@@ -229,7 +246,8 @@ class RetrieverContract(ComponentContract):
     ) -> None:
         named = {str(number): each for number, each in enumerate(documents)}
         await shared.fill(*((name, [passage(name, "common", metadata=each)]) for name, each in named.items()))
-        for condition in conditions:
+        declared = self.plugin.capabilities.filter_operators
+        for condition in (each for each in conditions if operators(each) <= declared):
             satisfying = {f"{name}/0" for name, each in named.items() if matches(condition, each)}
             assert satisfying <= set(await shared.found("common", filter=condition))
 
@@ -257,6 +275,26 @@ class RetrieverContract(ComponentContract):
         for call in over():
             with suppress(CallEnded):
                 await shared.candidates(TEXTS[0], call=call)
+        assert (await shared.found(TEXTS[0]))[0] == "0/0"
+
+    @on_its_loop
+    async def test_a_huge_passage_and_a_huge_query_do_no_harm(self, shared: Collection) -> None:
+        await shared.clear()
+        await shared.write(HUGE_TEXT, *TEXTS)
+        await shared.candidates(HUGE_TEXT, limit=5)
+        assert (await shared.found(TEXTS[0]))[0] == "1/0"
+
+    @written_in(Component)
+    @on_its_loop
+    async def test_who_is_cancelled_ends_and_does_not_disturb_the_next(self, shared: Collection) -> None:  # type: ignore[override]
+        """Let `CancelledError` pass: the server cancels a stage that nobody waits for."""
+        await shared.clear()
+        await shared.write(*TEXTS)
+
+        async def search() -> None:
+            await shared.candidates(TEXTS[0])
+
+        await cancelled(search())
         assert (await shared.found(TEXTS[0]))[0] == "0/0"
 
     @on_its_loop
