@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tamis.cli.scaffold import KINDS, Names, Project, problem_of, write
+from tamis.cli.plugin import License, PluginKind
+from tamis.cli.scaffold import KINDS, LICENSES, Names, Project, problem_of, write
 from tamis.config import parse
 from tamis.pipeline import Pipelines
 from tamis.plugins import GROUPS, build
@@ -80,6 +81,11 @@ def test_names_that_would_be_in_the_way_are_refused(name: str, problem: str) -> 
 
 def test_a_name_may_be_that_of_a_plugin_of_another_kind() -> None:
     assert problem_of("late-interaction", "tamis.retrievers") == ""
+
+
+def test_the_command_knows_every_kind_and_every_licence() -> None:
+    assert [each.value for each in PluginKind] == list(KINDS)
+    assert [each.value for each in License] == list(LICENSES)
 
 
 def test_every_group_has_a_kind_to_begin_with() -> None:

@@ -9,9 +9,25 @@ from pathlib import Path
 import pytest
 from website import api, build, links, same
 
-from tamis.v1 import catalog_service_pb2, filter_pb2, index_service_pb2, passage_pb2, search_service_pb2, value_pb2
+from tamis.v1 import (
+    catalog_service_pb2,
+    filter_pb2,
+    index_service_pb2,
+    passage_pb2,
+    plugin_service_pb2,
+    search_service_pb2,
+    value_pb2,
+)
 
-PROTOS = (catalog_service_pb2, filter_pb2, index_service_pb2, passage_pb2, search_service_pb2, value_pb2)
+PROTOS = (
+    catalog_service_pb2,
+    filter_pb2,
+    index_service_pb2,
+    passage_pb2,
+    plugin_service_pb2,
+    search_service_pb2,
+    value_pb2,
+)
 
 
 @pytest.fixture(scope="module")

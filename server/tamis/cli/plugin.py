@@ -12,16 +12,35 @@ from rich.text import Text
 
 from tamis.cli.options import Json
 from tamis.cli.output import ExitCode, console, fail, print_json
-from tamis.cli.scaffold import KINDS, LICENSES, Names, Project, problem_of, write
+from tamis.cli.scaffold import KINDS, Names, Project, problem_of, write
 from tamis.plugins import Inspected
 from tamis.plugins import inspect as inspect_plugins
 
-__all__ = ["app", "list_plugins"]
+__all__ = ["License", "PluginKind", "app", "list_plugins"]
 
 app = typer.Typer(help="Lists plugins, begins a new one, hosts them for other machines.", no_args_is_help=True)
-_Kind = StrEnum("_Kind", {each.replace("-", "_").upper(): each for each in KINDS})
-_License = StrEnum("_License", {each.replace("-", "_").replace(".", "_").upper(): each for each in LICENSES})
-_RERANK, _MIT = _Kind("rerank"), _License("MIT")
+
+
+class PluginKind(StrEnum):
+    """What a new plugin does."""
+
+    RERANK = "rerank"
+    RERANK_LISTWISE = "rerank-listwise"
+    RETRIEVE = "retrieve"
+    CONTEXT = "context"
+    GENERATE = "generate"
+    EMBED = "embed"
+    LLM = "llm"
+    CHUNK = "chunk"
+    READ = "read"
+
+
+class License(StrEnum):
+    """The terms that a new package begins with."""
+
+    MIT = "MIT"
+    APACHE = "Apache-2.0"
+    NONE = "none"
 
 
 @app.command("list")
@@ -47,17 +66,17 @@ def list_plugins(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the plugin and of its package, such as my-reranker.")],
-    kind: Annotated[_Kind, typer.Option(help="What the plugin does.")] = _RERANK,
+    kind: Annotated[PluginKind, typer.Option(help="What the plugin does.")] = PluginKind.RERANK,
     directory: Annotated[Path, typer.Option(help="The folder that the package's own comes into.")] = Path(),
-    license: Annotated[_License, typer.Option(help="Terms to begin with.")] = _MIT,
+    license: Annotated[License, typer.Option(help="Terms to begin with.")] = License.MIT,
     author: Annotated[str, typer.Option(help="Who holds the copyright.")] = "",
     json: Json = False,
 ) -> None:
     """Writes a package with a plugin that works, and tests that it passes."""
-    chosen = KINDS[kind.value]
+    chosen = KINDS[kind]
     if problem := problem_of(name, chosen.group):
         raise typer.BadParameter(problem, param_hint="name")
-    project = Project(Names(name), chosen, license.value, author)
+    project = Project(Names(name), chosen, license, author)
     folder = directory / name
     try:
         found = write(project, folder)

@@ -64,7 +64,7 @@ def _contract(kind: Any, name: str) -> type[Any]:
     own = {
         "__module__": contract.__module__,
         "component": component,
-        "_given": pytest.fixture(scope="class")(classmethod(given)),
+        "_given": pytest.fixture(scope="class")(typing.cast(Any, classmethod(given))),
     }
     words = name.removeprefix(FIXTURE).title().replace("_", "")
     return pytest.mark.usefixtures(name)(type(f"Test{kind.__name__}{words}", (contract,), own))
@@ -98,7 +98,7 @@ def _quoted(place: Any) -> str:
     """What stands there, and where that is."""
     if isinstance(place, str):
         return f"See {place}."
-    stated = place.fget if isinstance(place, property) else place
+    stated: Any = place.fget if isinstance(place, property) else place
     file, line = Path(inspect.getsourcefile(stated) or ""), inspect.getsourcelines(stated)[1]
     said = inspect.getdoc(stated) or ""
     quoted = "\n".join(f"    {each}".rstrip() for each in said.splitlines())

@@ -286,7 +286,7 @@ class RetrieverContract(ServingContract):
 
     @written_in(Component)
     @on_its_loop
-    async def test_who_is_cancelled_ends_and_does_not_disturb_the_next(self, shared: Collection) -> None:  # type: ignore[override]
+    async def test_who_is_cancelled_ends_and_does_not_disturb_the_next(self, shared: Collection) -> None:
         """Let `CancelledError` pass: the server cancels a stage that nobody waits for."""
         await shared.clear()
         await shared.write(*TEXTS)
