@@ -36,8 +36,8 @@ class Sample:
         """For a network."""
         config = network.model.config
         end, vocabulary = getattr(config, "eos_token_id", None), int(config.vocab_size)
-        known = isinstance(end, int) and 0 <= end < vocabulary
-        return cls(vocabulary, most_tokens, network.form.reads_segments, end if known else 0)
+        known = end if isinstance(end, int) and 0 <= end < vocabulary else 0
+        return cls(vocabulary, most_tokens, network.form.reads_segments, known)
 
     def batch(self, size: int) -> Rows:
         """Rows as a queue puts them together, longest first and a little apart in length, of at most `size` tokens
