@@ -101,8 +101,9 @@ class Remote(Component):
 
     def calling(self, call: Call) -> pb.PluginCall:
         """What every request begins with."""
-        options = {**self.settings.options, **_chosen(call.options)}
-        return from_call(_with(call, options), self.settings.component, self.described.contract_version)
+        chosen: Any = call.options.get("options", {})
+        call = replace(call, options={**self.settings.options, **chosen})
+        return from_call(call, self.settings.component, self.described.contract_version)
 
     async def _describe(self, connection: Connection) -> Description:
         request = pb.DescribeRequest(component=self.settings.component, contract_versions=CONTRACT_VERSIONS)
@@ -147,15 +148,6 @@ async def paused(messages: Iterable[T]) -> AsyncGenerator[T, None]:
     for each in messages:
         yield each
         await pauses.take()
-
-
-def _chosen(options: Any) -> dict[str, Any]:
-    """The options of a request, whose setting `options` this is."""
-    return dict(options.get("options", {}))
-
-
-def _with(call: Call, options: dict[str, Any]) -> Call:
-    return replace(call, options=options)
 
 
 def _words(role: PluginRole) -> str:

@@ -17,6 +17,7 @@ from tamis.wire.plugin_values import to_candidate
 from tamis.wire.server_filters import from_filter
 from tamis_remote.index import RemoteIndex, key_of
 from tamis_remote.remote import Remote
+from tamis_remote.settings import RemoteSettings
 
 __all__ = ["RemoteRetriever"]
 
@@ -26,7 +27,7 @@ class RemoteRetriever(Remote, Retriever):
 
     role = PluginRole.RETRIEVER
 
-    def __init__(self, settings: Remote.Settings) -> None:  # type: ignore[valid-type]
+    def __init__(self, settings: RemoteSettings) -> None:
         super().__init__(settings)
         self._indexes: dict[tuple[str, int], RemoteIndex] = {}
 

@@ -50,6 +50,7 @@ class TestRemotePointwise(_Remote, RerankerContract):
     kind, hosted = RemoteReranker, "words"
 
 
+@pytest.mark.long
 class TestRemoteListwise(_Remote, RerankerContract):
     kind, hosted = RemoteReranker, "diverse"
 
@@ -62,9 +63,11 @@ class TestRemoteIndex(_Remote, RetrieverContract):
     kind, hosted = RemoteRetriever, "bm25"
 
 
+@pytest.mark.long
 class TestRemoteGenerator(_Remote, GeneratorContract):
     kind, hosted = RemoteGenerator, "quotes"
 
 
+@pytest.mark.long
 class TestRemoteLlm(_Remote, LlmContract):
     kind, hosted = RemoteLlm, "scripted"

@@ -136,12 +136,12 @@ async def test_filters_metadata_and_tenants_cross_the_wire_exactly(host: PluginP
 
 async def test_what_a_remote_stage_did_within_its_budget_counts(host: PluginProcess, servers: Servers) -> None:
     stages = _LOCAL + _stage("slow", "reranker", host.address) + _stage("hanging", "reranker", host.address)
-    async with servers.start(stages + _pipeline("local >> slow")) as client:
-        await client.fill({str(number): "common" for number in range(30)})
-        part = _reports(await client.search("common", timeout=1.5))["slow"]
+    async with servers.start(_CALM + stages + _pipeline("local >> slow")) as client:
+        await client.fill({str(number): "common" for number in range(50)})
+        part = _reports(await client.search("common", timeout=3.0))["slow"]
         assert (part.outcome, part.reason) == (_PARTIAL, passage_pb2.STAGE_REASON_DEADLINE)
-        assert 0 < part.done_count < 30
-        late = _reports(await client.search("common", "local >> hanging", timeout=1.0))["hanging"]
+        assert 0 < part.done_count < 50
+        late = _reports(await client.search("common", "local >> hanging", timeout=3.0))["hanging"]
         assert (late.outcome, late.reason) == (_FELL_BACK, passage_pb2.STAGE_REASON_DEADLINE)
 
 
@@ -251,7 +251,6 @@ async def test_an_index_that_was_lost_is_filled_again(tmp_path: Path, servers: S
             await client.write([passage_pb2.Document(id="later", text="another sauce")])
             await client.wait()
             assert await client.found("sauce") == {"sieve", "pan", "spoon", "written meanwhile", "later"}
-            assert "ABORTED" in process.calls("ApplyChanges")
 
 
 async def test_a_server_starts_while_a_machine_is_away_that_it_has_known(tmp_path: Path, servers: Servers) -> None:

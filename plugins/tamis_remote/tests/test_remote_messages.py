@@ -234,14 +234,32 @@ async def test_what_is_larger_than_a_message_is_sent_in_several(tmp_path: Path) 
         await reranker.close()
 
 
-async def test_who_has_not_taken_over_last_changes_nothing(tmp_path: Path) -> None:
-    async with _hosted(tmp_path, '[stages.words]\nplugin = "fake-memory"\n') as address:
+@asynccontextmanager
+async def _seen_by_two(folder: Path) -> AsyncIterator[list[Any]]:
+    """One index, as two servers have it."""
+    async with _hosted(folder, '[stages.words]\nplugin = "fake-memory"\n') as address:
         servers = [RemoteRetriever(RemoteRetriever.Settings(component="words", addresses=(address,))) for _ in range(2)]
-        indexes: list[Any] = []
         for each in servers:
             await each.open()
-            indexes.append(await each.open_index("docs", 1, directory=tmp_path / "a" / "b"))
-        old, new = indexes
+        yield [await each.open_index("docs", 1, directory=folder / "a" / "b") for each in servers]
+        for each in servers:
+            await each.close()
+
+
+async def test_an_index_that_lost_changes_takes_no_more_before_it_has_them(tmp_path: Path) -> None:
+    async with _seen_by_two(tmp_path) as (mine, others):
+        change = Change(1, "a", (Passage("a/0", "a", 1, "word"),))
+        await mine.apply([change], upto=1)
+        await others.drop()
+        with pytest.raises(IndexBehindCaller):
+            await mine.apply([], upto=2)
+        assert await mine.checkpoint() == 0
+        await mine.apply([change], upto=2)
+        assert [each async for each in mine.ids()] == [("a/0", 1)]
+
+
+async def test_who_has_not_taken_over_last_changes_nothing(tmp_path: Path) -> None:
+    async with _seen_by_two(tmp_path) as (old, new):
         change = Change(1, "a", (Passage("a/0", "a", 1, "word"),))
         assert await old.take_over(1) == 0
         await old.apply([change], upto=1)
@@ -252,5 +270,3 @@ async def test_who_has_not_taken_over_last_changes_nothing(tmp_path: Path) -> No
         assert [each async for each in new.ids()] == [("a/0", 1)]
         await new.apply([], upto=3)
         assert await old.checkpoint() == 3
-        for each in servers:
-            await each.close()

@@ -150,10 +150,6 @@ class HostedIndexes:
             self._known[name, key] = HostedIndex(component, key, self._directory / name / key, language)
         return self._known[name, key]
 
-    def forget(self, name: str, key: str) -> None:
-        """Lets go of one that was dropped."""
-        self._known.pop((name, key), None)
-
     async def close(self) -> None:
         """Closes all; one that fails to close does not keep the others open."""
         outcomes = await asyncio.gather(*(each.close() for each in self._known.values()), return_exceptions=True)
