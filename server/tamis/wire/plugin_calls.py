@@ -34,8 +34,8 @@ _KINDS: dict[ScoreKind, Any] = {
     each: passage_pb2.ScoreKind.Value(f"SCORE_KIND_{'UNSPECIFIED' if each is ScoreKind.NONE else each.name}")
     for each in ScoreKind
 }
-_NUMBERS = {number: kind for kind, number in _KINDS.items()}
-_UNITS = {each: pb.BillingUnit.Value(f"BILLING_UNIT_{each.name}") for each in BillingUnit}
+_NUMBERS: dict[int, ScoreKind] = {number: kind for kind, number in _KINDS.items()}
+_UNITS: dict[BillingUnit, Any] = {each: pb.BillingUnit.Value(f"BILLING_UNIT_{each.name}") for each in BillingUnit}
 _UNIT_NUMBERS = {number: unit for unit, number in _UNITS.items()}
 _ROLES = {pb.PluginRole.Value(f"PLUGIN_ROLE_{each.name}"): each for each in PluginRole}
 _OPERATORS = {each.value: each for each in Operator}
@@ -48,7 +48,7 @@ def from_kind(kind: ScoreKind) -> Any:
 
 def to_kind(number: int) -> ScoreKind:
     """A kind of score; one that is not known here is NONE."""
-    return _NUMBERS.get(number, ScoreKind.NONE)  # type: ignore[call-overload,no-any-return]
+    return _NUMBERS.get(number, ScoreKind.NONE)
 
 
 def from_text_kind(kind: TextKind) -> pb.TextKind:
@@ -128,7 +128,7 @@ def from_description(description: Description) -> pb.DescribeResponse:
         role=f"PLUGIN_ROLE_{description.role.name}",
         plugin=description.plugin,
         plugin_version=description.plugin_version,
-        settings_schema=json_format.ParseDict(description.settings_schema, Struct()),
+        settings_schema=json_format.ParseDict(dict(description.settings_schema), Struct()),
         score_kind=from_kind(capabilities.score_kind),
         filter_operators=sorted(each.value for each in capabilities.filter_operators),
         languages=sorted(capabilities.languages),

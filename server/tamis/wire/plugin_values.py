@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from tamis.errors import InvalidRequest
 from tamis.generator import AnswerDelta
@@ -109,7 +110,8 @@ def from_delta(delta: AnswerDelta, report: pb.PluginReport) -> pb.PluginServiceG
     message.delta.text = delta.text
     message.delta.citations.extend(from_citation(each) for each in delta.citations)
     if delta.finish_reason is not None:
-        message.finish_reason = passage_pb2.FinishReason.Value(from_finish_reason(delta.finish_reason))
+        reason: Any = passage_pb2.FinishReason.Value(from_finish_reason(delta.finish_reason))
+        message.finish_reason = reason
     return message
 
 
