@@ -91,7 +91,7 @@ class Running:
     def problems(self, collection: str = "docs") -> dict[str, str]:
         """The problem of each index, by stage; empty while all is well."""
         request = index_service_pb2.GetCollectionRequest(collection=collection)
-        return {each.stage: each.problem for each in self.client.index.GetCollection(request).collection.indexes}
+        return {each.stage: each.problem for each in self.client.stubs.index.GetCollection(request).collection.indexes}
 
     def found(self, stage: str, query: str, collection: str = "docs") -> Counter[str]:
         """Ids of the passages that retrievers find, in all."""

@@ -30,6 +30,7 @@ def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str
     contract = _contract(_returned(obj, name), name)
     found = pytest.Class.from_parent(collector, name=contract.__name__, obj=contract)
     found.obj = contract
+    found.add_marker(pytest.mark.usefixtures(name))  # of a class that is not looked up by its name none are read
     return found
 
 
@@ -67,7 +68,7 @@ def _contract(kind: Any, name: str) -> type[Any]:
         "_given": pytest.fixture(scope="class")(typing.cast(Any, classmethod(given))),
     }
     words = name.removeprefix(FIXTURE).title().replace("_", "")
-    return pytest.mark.usefixtures(name)(type(f"Test{kind.__name__}{words}", (contract,), own))
+    return type(f"Test{kind.__name__}{words}", (contract,), own)
 
 
 @pytest.hookimpl(wrapper=True)
