@@ -36,7 +36,7 @@ class QueryCache(Generic[Result]):
     """
 
     def __init__(self, most_bytes: int, size_of: Callable[[Result], int]) -> None:
-        self._size_of = lambda result: ENTRY_BYTES + size_of(result)
+        self._size_of: Callable[[Result], int] = lambda result: ENTRY_BYTES + size_of(result)
         self._results: LRUCache[bytes, Result] = LRUCache(most_bytes, getsizeof=self._size_of)
         self._secret = secrets.token_bytes(32)
         self._changing = threading.Lock()
