@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from peers.pairs import CANDIDATES
 from peers.processes import Failed, Runner
 from peers.rows import OURS, REFERENCE, Row
 
 __all__ = ["FULL", "QUICK", "Plan", "Turns", "measure"]
 
-_LEAST = 2
+_LEAST = 1
 """Queries of a pass, however slow a row is."""
+_WARMING = 10
+"""Candidates of the query that warms a row."""
 _OPENING = 0.6
 """Of the time there is, until when rows are started: what is not measured by then says so."""
 
@@ -37,27 +40,34 @@ FULL = Plan("bench-full", passes=3, seconds=None, repeats=True)
 
 
 class Turns:
-    """Which queries which row gets in a pass. A pure function of what is known, so that it can be tested."""
+    """Which queries which row gets in a pass. A pure function of what is known, so that it can be tested.
+
+    The reference and ours get twice the time of any other, so that what is compared with them has been asked of them.
+    """
 
     def __init__(self, plan: Plan, query_count: int, left: float | None, seconds_each: Mapping[str, float]) -> None:
         """`left` are the seconds for passes at concurrency 1, `seconds_each` what a query takes in each row."""
         self._plan, self._count = plan, query_count
         self._each = seconds_each
-        whole = {REFERENCE, OURS} & seconds_each.keys()
-        self._whole = whole
-        spent = sum(seconds_each[name] * query_count for name in whole)
-        others = len(seconds_each) - len(whole)
-        self._share = None if left is None else max(0.0, left - spent) / max(1, others)
+        self._first = {REFERENCE, OURS} & seconds_each.keys()
+        self._share = None if left is None else left / max(1, len(seconds_each) + len(self._first))
 
     def queries(self, row: str, number: int) -> list[int]:
-        """Of pass `number`, spread over all of them. The reference and ours get every query."""
+        """Of pass `number`, spread over all of them; those of a row with fewer are among those of one with more."""
         plan = self._plan
         part = list(range(self._count)) if plan.repeats else list(range(number, self._count, plan.passes))
-        if row in self._whole or self._share is None:
+        if self._share is None:
             return part
-        affordable = int(self._share / plan.passes / max(self._each[row], 1e-9))
-        count = min(len(part), max(_LEAST, affordable))
-        return [part[place * len(part) // count] for place in range(count)]
+        share = self._share * (2 if row in self._first else 1)
+        affordable = int(share / plan.passes / max(self._each[row], 1e-9))
+        return spread(part)[: max(_LEAST, affordable)]
+
+
+def spread(numbers: Sequence[int]) -> list[int]:
+    """In an order in which the first few of them, however many, lie far apart: by halves of halves."""
+    bits = max(1, (len(numbers) - 1).bit_length())
+    order = (int(f"{place:0{bits}b}"[::-1], 2) for place in range(1 << bits))
+    return [numbers[place] for place in order if place < len(numbers)]
 
 
 def measure(
@@ -76,7 +86,7 @@ def measure(
     runners: dict[str, Runner] = {}
     try:
         each = _opened(rows, started, found, runners, until, told)
-        _alone(runners, Turns(plan, query_count, _share(until), each), plan, found, told)
+        _alone(runners, Turns(plan, query_count, _share(until), each), plan, found, until, told)
         _together(runners, plan, query_count, found, until, told)
     finally:
         for runner in runners.values():
@@ -97,7 +107,7 @@ def _opened(
     until: float | None,
     told: Callable[[str], None],
 ) -> dict[str, float]:
-    """Starts and warms every row by one query; the seconds that it took in each."""
+    """Starts and warms every row by a short query; from it the seconds of a whole one, rather too many."""
     seconds = {}
     begun = time.monotonic()
     for row in rows:
@@ -108,7 +118,7 @@ def _opened(
         try:
             runner = started(row)
             runners[row.name] = runner
-            seconds[row.name] = runner.ask([0], 1)["seconds"]
+            seconds[row.name] = runner.ask([0], 1, _WARMING)["seconds"] * CANDIDATES / _WARMING
         except Failed as error:
             _drop(row.name, str(error), found, runners)
             continue
@@ -122,9 +132,16 @@ def _opened(
 
 
 def _alone(
-    runners: dict[str, Runner], turns: Turns, plan: Plan, found: dict[str, Any], told: Callable[[str], None]
+    runners: dict[str, Runner],
+    turns: Turns,
+    plan: Plan,
+    found: dict[str, Any],
+    until: float | None,
+    told: Callable[[str], None],
 ) -> None:
     for number in range(plan.passes):
+        if number and until is not None and time.monotonic() > until:
+            return
         for name in list(runners):
             told(f"{name}: pass {number + 1} of {plan.passes}")
             _pass(name, turns.queries(name, number), 1, found, runners)

@@ -71,12 +71,13 @@ class Runner:
         self._watched = psutil.Process(self.ready["pid"])
         self.loaded_bytes = _memory(self._watched)
 
-    def ask(self, queries: list[int], concurrency: int) -> dict[str, Any]:
-        """One pass: seconds, latencies, scores; with `processor_seconds` and `peak_bytes`. Raises `Failed`."""
+    def ask(self, queries: list[int], concurrency: int, candidates: int | None = None) -> dict[str, Any]:
+        """One pass: seconds, latencies, scores; with `processor_seconds` and `peak_bytes`. Only the first `candidates`
+        of each query with a number. Raises `Failed`."""
         self._resume()
         with _Peak(self._watched) as peak:
             before = _processor_seconds(self._watched)
-            self._say({"queries": queries, "concurrency": concurrency})
+            self._say({"queries": queries, "concurrency": concurrency, "candidates": candidates})
             answer = self._answer()
             spent = _processor_seconds(self._watched) - before
         self.pause()

@@ -70,11 +70,18 @@ def test_orders_that_are_turned_round_disagree_wholly() -> None:
     assert found["reference_ndcg_at_10"] == 1.0
 
 
-def test_a_slow_row_gets_fewer_queries_and_ours_and_the_reference_get_all() -> None:
-    turns = Turns(TEN, 24, left=84.0, seconds_each={OURS: 1.0, REFERENCE: 2.0, "slow": 1.5, "quick": 0.1})
-    for name in (OURS, REFERENCE, "quick"):
-        assert sorted(turns.queries(name, 0) + turns.queries(name, 1)) == list(range(24))
-    assert len(turns.queries("slow", 0)) == 2  # the twelve seconds that are left, for two rows in two passes
+def test_a_slow_row_gets_fewer_queries_which_are_among_those_of_the_reference_and_ours() -> None:
+    turns = Turns(TEN, 24, left=96.0, seconds_each={OURS: 1.0, REFERENCE: 2.0, "slow": 4.0, "quick": 0.1})
+    counts = {name: len(turns.queries(name, 0)) for name in (OURS, REFERENCE, "slow", "quick")}
+    assert counts == {OURS: 12, REFERENCE: 8, "slow": 2, "quick": 12}  # of eight seconds each, twice that for the first
+    assert sorted(turns.queries(OURS, 0) + turns.queries(OURS, 1)) == list(range(24))
+    assert set(turns.queries("slow", 1)) <= set(turns.queries(REFERENCE, 1)) <= set(turns.queries(OURS, 1))
+
+
+def test_the_first_queries_are_spread_over_all_of_them() -> None:
+    assert measuring.spread(range(8)) == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert sorted(measuring.spread(range(11))) == list(range(11))
+    assert measuring.spread([5]) == [5]
 
 
 def test_with_enough_time_every_pass_has_every_query() -> None:

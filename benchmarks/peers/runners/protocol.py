@@ -106,7 +106,7 @@ def _answer(peer: Peer, pairs: Sequence[dict[str, Any]], command: dict[str, Any]
             if number is None:
                 return
             pair, begun = pairs[number], time.perf_counter()
-            found = peer.score(pair["query"], pair["texts"])
+            found = peer.score(pair["query"], pair["texts"][: command["candidates"]])
             latencies.append((number, time.perf_counter() - begun))
             scores[number] = [float(each) for each in found]
 
