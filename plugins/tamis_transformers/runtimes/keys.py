@@ -9,6 +9,8 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from tamis_transformers.fingerprint import digest
+
 __all__ = ["hardware", "is_installed", "key", "versions", "weights"]
 
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -44,11 +46,7 @@ def key(*parts: str) -> str:
 
 @lru_cache(8)
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for file, _, _ in files:
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "blake2b").digest())
-    return digest.hexdigest()
+    return digest(file for file, _, _ in files)
 
 
 def _version(distribution: str) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import signal
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from tamis.cli.options import CacheDirectory, Changes, ConfigFile, changed, configured, with_cache
 from tamis.cli.output import failures
-from tamis.cli.serve import LogFormat, configure_logs
+from tamis.cli.serve import LogFormat, configure_logs, until_stopped
 from tamis.config import Config, parse
 from tamis.errors import ConfigurationError
 from tamis.event_loops import maker
@@ -58,15 +55,7 @@ def serve(
 async def _serve(config: Config) -> None:
     from tamis.rpc.plugin_app import running_plugins  # what only calls a server begins sooner without it
 
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_plugins(config) as address:
-        gc.collect()
-        gc.freeze()
-        print(f"listening on {address}", flush=True)
-        await stop.wait()
-        structlog.get_logger(__name__).info("stopping")
+    await until_stopped(running_plugins(config))
 
 
 def _of_plugins(names: list[str], changes: list[str] | None) -> Config:

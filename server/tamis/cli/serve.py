@@ -6,7 +6,8 @@ import asyncio
 import gc
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from tamis.cli.output import failures
 from tamis.config import Config
 from tamis.event_loops import maker
 
-__all__ = ["LogFormat", "configure_logs", "serve"]
+__all__ = ["LogFormat", "configure_logs", "serve", "until_stopped"]
 
 
 class LogFormat(StrEnum):
@@ -57,15 +58,25 @@ def serve(
 async def _serve(config: Config) -> None:
     from tamis.rpc.app import running  # the server; what only calls one begins sooner without it
 
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[str]:
+        async with running(config) as server:
+            if server.metrics_address:
+                structlog.get_logger(__name__).info("metrics", url=f"http://{server.metrics_address}/metrics")
+            yield server.address
+
+    await until_stopped(serving())
+
+
+async def until_stopped(serving: AbstractAsyncContextManager[str]) -> None:
+    """Serves at the address that is yielded, and prints it, until SIGTERM or Ctrl-C, which may come at the start."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(config) as server:
+    async with serving as address:
         gc.collect()
         gc.freeze()  # what is there by now stays: looking through it again and again would only hold calls up
-        if server.metrics_address:
-            structlog.get_logger(__name__).info("metrics", url=f"http://{server.metrics_address}/metrics")
-        print(f"listening on {server.address}", flush=True)
+        print(f"listening on {address}", flush=True)
         await stop.wait()
         structlog.get_logger(__name__).info("stopping")
 

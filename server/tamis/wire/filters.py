@@ -10,7 +10,7 @@ from tamis.v1 import filter_pb2, value_pb2
 from tamis.wire.checks import unreserved
 from tamis.wire.values import to_value
 
-__all__ = ["to_filter", "to_path", "to_selection"]
+__all__ = ["split_path", "to_filter", "to_path", "to_selection"]
 
 _DEEPEST = 16
 _MOST_CONDITIONS = 1_000
@@ -112,8 +112,9 @@ def _scalar(message: value_pb2.Value, field: str) -> Scalar:
     raise InvalidRequest.of(field, "is a list or a map; a filter compares with a scalar")
 
 
-def to_path(text: str, field: str) -> tuple[str, ...]:
-    """Names separated by dots; a backslash takes the character after it as it is. Raises `InvalidRequest`."""
+def split_path(text: str) -> tuple[tuple[str, ...], bool]:
+    """Names separated by dots; a backslash takes the character after it as it is. And whether one at the end has
+    nothing to take."""
     names, escaped = [""], False
     for character in text:
         if escaped or character not in "\\.":
@@ -123,10 +124,16 @@ def to_path(text: str, field: str) -> tuple[str, ...]:
             escaped = True
         else:
             names.append("")
-    if escaped:
+    return tuple(names), escaped
+
+
+def to_path(text: str, field: str) -> tuple[str, ...]:
+    """The names of a path that a caller may ask for. Raises `InvalidRequest`."""
+    names, is_unfinished = split_path(text)
+    if is_unfinished:
         raise InvalidRequest.of(field, "ends with a backslash that escapes nothing")
     if not all(names):
         description = "is required" if not text else "has an empty name between its dots"
         raise InvalidRequest.of(field, description)
     unreserved(names[0], field)
-    return tuple(names)
+    return names

@@ -7,6 +7,7 @@ from typing import Any, cast
 from tamis.errors import InvalidRequest
 from tamis.filters import And, Compare, Exists, Filter, In, Not, Operator, Or, Scalar
 from tamis.v1 import filter_pb2
+from tamis.wire.filters import split_path
 from tamis.wire.values import from_value, to_value
 
 __all__ = ["from_filter", "to_server_filter"]
@@ -86,13 +87,5 @@ def _field(path: tuple[str, ...]) -> str:
 
 
 def _path(field: str) -> tuple[str, ...]:
-    names, escaped = [""], False
-    for character in field:
-        if escaped or character not in "\\.":
-            names[-1] += character
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        else:
-            names.append("")
-    return tuple(names)
+    names, _ = split_path(field)
+    return names
