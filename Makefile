@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-faults test-families test-kit test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-clients test-faults test-families test-kit test-models lint format types imports protos check-protos check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -31,6 +31,9 @@ test-long: $(VENV)/.installed-dev ## Runs what test leaves out, faults and real 
 
 test-kit: $(VENV)/.installed-dev ## Writes plugins of every kind, breaks one for each test of the contract, follows the plugin tutorial; a minute.
 	$(BIN)/python -m pytest -m long tests/contract/test_the_contract.py tests/docs/test_tutorial.py
+
+test-clients: $(VENV)/.installed-dev ## Runs the clients in other languages against a real server; skips those whose toolchain is missing.
+	$(BIN)/python -m pytest -rs -m clients tests/clients
 
 test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
 	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults
@@ -90,7 +93,7 @@ docs: $(VENV)/.installed-dev ## Builds the site of the documentation in build/do
 docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 	$(BIN)/hadolint docker/Dockerfile
 
-ci: lint types imports check-protos docs docker-lint test test-kit ## Everything that must pass.
+ci: lint types imports check-protos docs docker-lint test test-kit test-clients ## Everything that must pass.
 
 clean: ## Removes what was installed and cached here.
 	rm -rf $(VENV) .bench .demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,76 @@
+"""A real server for the clients in other languages, and toolchains that may be missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+CLIENTS = Path(__file__).parents[2] / "clients"
+_REQUIRED = "TAMIS_REQUIRE_CLIENTS"  # a missing toolchain is a failure then
+
+
+class Run(Protocol):
+    """Runs a command in a folder of `clients/`; its output, or a failed test with that output."""
+
+    def __call__(self, client: str, *command: str | Path, **environment: str) -> str: ...
+
+
+class Toolchain(Protocol):
+    """Skips the test when one of these programs or files is missing, and says which."""
+
+    def __call__(self, *needs: str | Path) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a real server listens, with the built-in configuration."""
+    folder = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "tamis.cli.app", "serve", "--preset", "default", "--listen", "127.0.0.1:0"]
+    options = ["--data-directory", folder / "data"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("listening on "), (folder / "log").read_text()
+        yield line.removeprefix("listening on ").strip()
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    def need(*needs: str | Path) -> None:
+        missing = [str(each) for each in needs if shutil.which(each) is None and not Path(each).exists()]
+        if missing:
+            message = f"not installed: {', '.join(missing)}"
+            if os.environ.get(_REQUIRED):
+                pytest.fail(message)
+            pytest.skip(message)
+
+    return need
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    def run(client: str, *command: str | Path, **environment: str) -> str:
+        done = subprocess.run(
+            list(map(str, command)),
+            cwd=CLIENTS / client,
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-8_000:]
+        return done.stdout
+
+    return run
