@@ -222,7 +222,7 @@ def test_the_process_of_the_embedded_engine_dies_at_a_point_and_nothing_is_lost(
 KILLED = Death("worker.retrieve", whole=False)  # when it is asked for its checkpoint
 
 
-def test_an_index_whose_process_is_killed_whenever_it_starts_catches_up_later(tmp_path: Path) -> None:
+def test_an_index_whose_process_is_killed_whenever_it_starts_is_kept_and_catches_up_later(tmp_path: Path) -> None:
     folder, writers = Folder(tmp_path), Writers(1, seed=11)
     for _ in range(2):
         with folder.running(KILLED) as server:
@@ -236,6 +236,8 @@ def test_an_index_whose_process_is_killed_whenever_it_starts_catches_up_later(tm
                 pass
             assert problem == "APPLY_FAILED"
             assert server.problems()["bm25"] == ""
+    assert not [*folder.data.glob("indexes/*/*.damaged")]  # as of files that cannot be read
+    assert "fork() handlers" not in folder.log()  # of gRPC, which some children of a fork die of
     with folder.running() as server:
         server.settle()
         writers.settle(folder.documents())

@@ -186,7 +186,8 @@ class EmbeddedIndex:
         except WorkerGone:
             if self._closed:
                 raise
-            _LOG.warning("qdrant process ended; starting another", shard=str(self._shard().name))
+            status = await worker.exit_status()
+            _LOG.warning("qdrant process ended; starting another", shard=str(self._shard().name), exit_status=status)
         worker = await self._serving()
         try:
             return await worker.ask(do, *vectors, **fields)

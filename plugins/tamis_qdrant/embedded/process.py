@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import struct
+import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -44,9 +47,11 @@ class ShardShape:
 class Worker:
     """One worker process. Whoever stops waiting for an answer does not disturb the others."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], replies: asyncio.StreamReader, requests: asyncio.StreamWriter
+    ) -> None:
         """Use `start`."""
-        self._process = process
+        self._process, self._replies, self._requests = process, replies, requests
         self._ids = count(1)
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._gone = False
@@ -55,32 +60,25 @@ class Worker:
     @classmethod
     async def start(cls, path: Path, shape: ShardShape, lock: int) -> Worker:
         """Starts a process on the shard at `path`, which it creates if need be. It holds the file `lock` open, too."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            worker.__file__ or "",
-            str(path),
-            str(shape.dimensions),
-            str(shape.index_from),
-            shape.quantization,
-            str(int(shape.on_disk)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=(lock,),
-        )
-        return cls(process)
+        process, ours = _started(path, shape, lock)
+        return cls(process, *await asyncio.open_unix_connection(sock=ours))
 
     @property
     def gone(self) -> bool:
         """Whether the process has ended."""
         return self._gone
 
+    async def exit_status(self) -> int:
+        """Of a process that is gone: what it ended with; of one that was killed, the signal's number, negative."""
+        return await asyncio.to_thread(self._process.wait)
+
     async def was_killed(self) -> bool:
         """Of a process that is gone: whether somebody ended it, as a system short of memory does."""
-        return await self._process.wait() in (-signal.SIGKILL, -signal.SIGTERM)
+        return await self.exit_status() in (-signal.SIGKILL, -signal.SIGTERM)
 
     async def ask(self, do: str, vectors: Float32Array = _NO_VECTORS, **fields: Any) -> dict[str, Any]:
         """The answer to one request. Raises `WorkerGone` or `WorkerError`."""
-        if self._gone or self._process.stdin is None:
+        if self._gone:
             raise WorkerGone
         number = next(self._ids)
         text = json.dumps({"do": do, "id": number, **fields}).encode()
@@ -88,10 +86,11 @@ class Worker:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._pending[number] = answer
         try:
-            self._process.stdin.write(_HEADER.pack(len(text), len(data)) + text + data)
-            await self._process.stdin.drain()
+            self._requests.write(_HEADER.pack(len(text), len(data)) + text + data)
+            await self._requests.drain()
             reply = await answer
         except (ConnectionError, RuntimeError) as error:
+            self._gone = True
             raise WorkerGone from error
         finally:
             self._pending.pop(number, None)
@@ -101,24 +100,24 @@ class Worker:
 
     async def close(self) -> None:
         """Lets the process finish what it does, and end."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        await self._reading
-        await self._process.wait()
+        with suppress(OSError):  # it may be gone
+            self._requests.write_eof()
+        await self._ended()
 
     async def kill(self) -> None:
         """Ends the process at once; what it had acknowledged is durable."""
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.kill()
+        await self._ended()
+
+    async def _ended(self) -> None:
         await self._reading
-        await self._process.wait()
+        await self.exit_status()
 
     async def _read(self) -> None:
-        source = self._process.stdout
         try:
-            while source is not None:
-                text_size, _ = _HEADER.unpack(await source.readexactly(_HEADER.size))
-                reply = json.loads(await source.readexactly(text_size))
+            while True:
+                text_size, _ = _HEADER.unpack(await self._replies.readexactly(_HEADER.size))
+                reply = json.loads(await self._replies.readexactly(text_size))
                 answer = self._pending.get(reply["id"])
                 if answer is not None and not answer.done():
                     answer.set_result(reply)
@@ -126,6 +125,25 @@ class Worker:
             pass
         finally:
             self._gone = True
+            self._requests.close()
             for answer in self._pending.values():
                 if not answer.done():
                     answer.set_exception(WorkerGone())
+
+
+def _started(path: Path, shape: ShardShape, lock: int) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """The process, and what it reads from and writes to.
+
+    Not by the event loop: uvloop forks, and what libraries do in the child of a fork is run. gRPC starts threads there,
+    and now and then the child dies of them before it is a process of its own.
+    """
+    ours, theirs = socket.socketpair()
+    numbers = [str(shape.dimensions), str(shape.index_from), shape.quantization, str(int(shape.on_disk))]
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, worker.__file__ or "", str(path), *numbers],
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            pass_fds=(lock,),
+        )
+    return process, ours
