@@ -1,0 +1,40 @@
+/** A server of Connect's that answers searches as it is told, for what a healthy server never does. */
+
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { SearchResponseSchema, SearchService, type StreamSearchResponse } from "tamis-client/v1";
+
+/** What one call does: its number counts from 1. */
+export interface Script {
+  search?: (call: number, context: HandlerContext) => void | Promise<void>;
+  stream?: (call: number, context: HandlerContext) => AsyncIterable<StreamSearchResponse>;
+}
+
+/** Runs `use` with the address of a server and says how many calls it got. */
+export async function serving(script: Script, use: (address: string) => Promise<void>): Promise<number> {
+  let calls = 0;
+  const server = createServer(
+    connectNodeAdapter({
+      routes: (router) =>
+        router.service(SearchService, {
+          async search(_, context) {
+            await script.search?.(++calls, context);
+            return create(SearchResponseSchema, { pipeline: "scripted" });
+          },
+          async *streamSearch(_, context) {
+            if (script.stream) yield* script.stream(++calls, context);
+          },
+        }),
+    }),
+  );
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  try {
+    await use(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    server.close();
+  }
+  return calls;
+}
