@@ -1,4 +1,4 @@
-"""Makes the TypeScript stubs from protos/, and those of Google's and gRPC's own messages from the installed packages."""
+"""Makes the TypeScript stubs from protos/, and those of error details and health from the installed packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PROTOS = HERE.parents[1] / "protos"
 
 def generate(to: Path) -> None:
     """Writes all stubs below `to`, as they are below this folder."""
-    _generate(to / "src/gen", [f"-I{PROTOS}"], [str(each.relative_to(PROTOS)) for each in PROTOS.glob("tamis/v1/*.proto")])
+    _generate(
+        to / "src/gen", [f"-I{PROTOS}"], [str(each.relative_to(PROTOS)) for each in PROTOS.glob("tamis/v1/*.proto")]
+    )
     _generate_from(to / "src/gen", error_details_pb2.DESCRIPTOR)
     _generate_from(to / "examples/gen", health_pb2.DESCRIPTOR)
 

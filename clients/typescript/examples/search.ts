@@ -8,7 +8,11 @@ const DOCUMENTS = [
     text: "👶 Parental leave is twelve weeks, paid in full. Ask early!",
     metadata: { year: 2024, lang: "en" },
   },
-  { id: "piano", text: "🎹 The piano in the café is for all who are on a break.", metadata: { year: 2023, lang: "en" } },
+  {
+    id: "piano",
+    text: "🎹 The piano in the café is for all who are on a break.",
+    metadata: { year: 2023, lang: "en" },
+  },
   { id: "travel", text: "🚂 Trains are booked by everyone alone, and before the leave.", metadata: { year: 2019 } },
 ];
 
@@ -20,7 +24,9 @@ const written = await client.write(collection, DOCUMENTS);
 await client.waitIndexed(collection, written.sequence);
 console.log(`${written.writtenCount} documents can be found`);
 
-const filter = field("year").atLeast(2020).and(field("lang").oneOf(["en", "de"]));
+const filter = field("year")
+  .atLeast(2020)
+  .and(field("lang").oneOf(["en", "de"]));
 const texts = new Map(DOCUMENTS.map((each) => [each.id, each.text]));
 let answer = "";
 let completed: Completed | undefined;
