@@ -316,8 +316,9 @@ export class Client {
   async #pauseOrThrow(attempts: Attempts, thrown: unknown, hasBegun: boolean, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (!(thrown instanceof ConnectError)) throw thrown;
-    const error = callError(thrown);
-    const wait = this.#connection.isOpen ? attempts.pauseAfter(error, hasBegun) : undefined;
+    const { isOpen } = this.#connection;
+    const error = callError(thrown, isOpen);
+    const wait = isOpen ? attempts.pauseAfter(error, hasBegun) : undefined;
     if (wait === undefined) throw error;
     await pause(wait, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }

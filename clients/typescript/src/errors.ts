@@ -62,12 +62,16 @@ export class CallError extends Error {
   }
 }
 
-/** What a stub of Connect threw, as a `CallError`. */
-export function callError(thrown: unknown): CallError {
+/**
+ * What a stub of Connect threw, as a `CallError`. A call that broke off though it `isWanted`, ended by nobody on this
+ * side, met no server: gRPC's word for it is UNAVAILABLE, where Connect says CANCELLED, ABORTED or INTERNAL.
+ */
+export function callError(thrown: unknown, isWanted = false): CallError {
   const error = ConnectError.from(thrown);
   const [info] = error.findDetails(ErrorInfoSchema);
   const [retry] = error.findDetails(RetryInfoSchema);
-  return new CallError(codeName(error.code), error.rawMessage, {
+  const code = isWanted && isBrokenOff(error) ? "UNAVAILABLE" : codeName(error.code);
+  return new CallError(code, error.rawMessage, {
     reason: info?.reason ?? "",
     metadata: info?.metadata ?? {},
     violations: error
@@ -76,6 +80,15 @@ export function callError(thrown: unknown): CallError {
     retryAfterMs: retry?.retryDelay && durationMs(retry.retryDelay),
     cause: error,
   });
+}
+
+function isBrokenOff(error: ConnectError): boolean {
+  if (error.metadata.has("grpc-status") || error.code === Code.DeadlineExceeded) return false;
+  if (error.code === Code.Canceled || error.code === Code.Aborted) return true;
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    if ("code" in cause && typeof cause.code === "string") return true; // an error of Node's, of a socket or of TLS
+  }
+  return false;
 }
 
 function codeName(code: number): CodeName {

@@ -24,6 +24,46 @@ test("a call is sent again after UNAVAILABLE, until it is answered", async () =>
   assert.equal(calls, 3);
 });
 
+test("a call whose connection is lost is sent again over another one", async () => {
+  const calls = await serving({ lostCount: 2 }, async (address) => {
+    using client = connect(address, { retries: QUICK });
+    assert.equal((await client.search("docs", "q")).pipeline, "scripted");
+  });
+  assert.equal(calls, 3);
+  await serving({ lostCount: 9 }, async (address) => {
+    using client = connect(address, { retries: { mostAttempts: 1 } });
+    await assert.rejects(client.search("docs", "q"), { code: "UNAVAILABLE", reason: "" });
+  });
+});
+
+test("a stream whose connection is lost on the way is UNAVAILABLE", async () => {
+  async function* stream(_: number, { signal }: { signal: AbortSignal }) {
+    yield first;
+    lose();
+    await new Promise((end) => signal.addEventListener("abort", end, { once: true }));
+  }
+  let lose: () => void = () => {};
+  await serving({ stream, onSession: (session) => (lose = () => session.destroy()) }, async (address) => {
+    using client = connect(address, { retries: QUICK });
+    const events = client.streamSearch("docs", "q");
+    assert.equal((await events.next()).done, false);
+    await assert.rejects(events.next(), { code: "UNAVAILABLE", reason: "" });
+  });
+});
+
+test("closing a client ends its calls", async () => {
+  const search = (_: number, { signal }: { signal: AbortSignal }) =>
+    new Promise<void>((end) => {
+      signal.addEventListener("abort", () => end());
+      client?.close();
+    });
+  let client: ReturnType<typeof connect> | undefined;
+  await serving({ search }, async (address) => {
+    client = connect(address);
+    await assert.rejects(client.search("docs", "q"), { code: "CANCELLED" });
+  });
+});
+
 test("no other status is sent again", async () => {
   for (const code of [Code.DeadlineExceeded, Code.ResourceExhausted, Code.Internal, Code.Unknown, Code.Aborted]) {
     const search = () => {
