@@ -5,7 +5,7 @@ import { CallError, type Completed, connect, field, type StageReport, textOf, ut
 const DOCUMENTS = [
   {
     id: "leave",
-    text: "👶 Parental leave is twelve weeks, paid in full. Ask early!",
+    text: "Good news 🎉👶! Parental leave is twelve weeks, paid in full. Ask early.",
     metadata: { year: 2024, lang: "en" },
   },
   {
