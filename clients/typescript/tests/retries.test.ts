@@ -169,12 +169,3 @@ test("without a server the error has no reason", async () => {
   using client = connect("127.0.0.1:1", { retries: QUICK });
   await assert.rejects(client.search("docs", "q"), { code: "UNAVAILABLE", reason: "" });
 });
-
-test("a token does not travel in the clear, and a deadline is one", () => {
-  assert.throws(() => connect("search.example:443", { token: "secret" }), /needs TLS/);
-  connect("search.example:443", { token: "secret", tls: true }).close();
-  connect("127.0.0.1:7601", { token: "secret" }).close();
-  for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
-    assert.throws(() => connect("127.0.0.1:7601", { timeoutMs }), RangeError);
-  }
-});

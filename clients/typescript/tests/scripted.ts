@@ -1,6 +1,13 @@
 /** A server of Connect's that answers searches as it is told, for what a healthy server never does. */
 
-import { createServer, type ServerHttp2Session } from "node:http2";
+import {
+  createSecureServer,
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
@@ -11,6 +18,8 @@ import { SearchResponseSchema, SearchService, type StreamSearchResponse } from "
 export interface Script {
   /** How many calls lose their connection before they are read. */
   lostCount?: number;
+  /** Speaks TLS. */
+  tls?: SecureServerOptions;
   onSession?: (session: ServerHttp2Session) => void;
   search?: (call: number, context: HandlerContext) => void | Promise<void>;
   stream?: (call: number, context: HandlerContext) => AsyncIterable<StreamSearchResponse>;
@@ -31,11 +40,12 @@ export async function serving(script: Script, use: (address: string) => Promise<
         },
       }),
   });
-  const server = createServer((request, response) => {
+  const handle = (request: Http2ServerRequest, response: Http2ServerResponse) => {
     calls += 1;
     if (calls > (script.lostCount ?? 0)) answer(request, response);
     else request.stream.session?.destroy();
-  });
+  };
+  const server = script.tls ? createSecureServer(script.tls, handle) : createServer(handle);
   if (script.onSession) server.on("session", script.onSession);
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   try {
