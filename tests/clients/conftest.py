@@ -74,3 +74,16 @@ def run() -> Run:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def compiled_typescript(toolchain: Toolchain, run: Run) -> Path:
+    """Where the TypeScript client's tests and examples lie, compiled, with what they need installed."""
+    toolchain("node", "npm")
+    client = CLIENTS / "typescript"
+    locked, installed = client / "package-lock.json", client / "node_modules/.package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+        run("typescript", "npm", "ci", "--silent", "--no-audit", "--no-fund", "--prefer-offline")
+    run("typescript", "npm", "run", "--silent", "build")
+    run("typescript", "node_modules/.bin/tsc", "-p", "tsconfig.json")
+    return client / "build"
