@@ -9,9 +9,10 @@ import (
 	"tamis.example/tamis/tamisv1"
 )
 
-// gRPC's own policy (gRFC A6): only what met no server, or one that says it is UNAVAILABLE, is sent again, and only
-// calls that may be made twice. All calls of a client share the tokens: each UNAVAILABLE takes one, each success returns
-// a tenth, and while ten or fewer are left nothing is sent again.
+// gRPC's own policy (gRFC A6): only what met no server is sent again, or a proxy that says UNAVAILABLE in its place, and
+// only calls that may be made twice. A Tamis server sends headers first, after which gRPC sends nothing again: what it
+// refuses itself comes back with its RetryAfter. All calls of a client share the tokens: each UNAVAILABLE takes one, each
+// success returns a tenth, and while ten or fewer are left nothing is sent again.
 const retryConfig = `{
   "methodConfig": [{
     "name": [

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,8 +15,12 @@ import (
 	"tamis.example/tamis/tamisv1"
 )
 
-// real is a client of the server at TAMIS_ADDRESS, with a collection of three documents.
-func real(t *testing.T, collection string) (context.Context, *tamis.Client) {
+const shared = "go-shared"
+
+var isThere sync.Once
+
+// real is a client of the server at TAMIS_ADDRESS, which has the shared collection.
+func real(t *testing.T) (context.Context, *tamis.Client) {
 	t.Helper()
 	address := os.Getenv("TAMIS_ADDRESS")
 	if address == "" {
@@ -25,7 +30,17 @@ func real(t *testing.T, collection string) (context.Context, *tamis.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = client.Close() })
 	ctx := context.Background()
+	isThere.Do(func() {
+		_ = client.DeleteCollection(ctx, shared) // of a run before
+		fill(ctx, t, client, shared)
+	})
+	return ctx, client
+}
+
+func fill(ctx context.Context, t *testing.T, client *tamis.Client, collection string) {
+	t.Helper()
 	if _, err := client.CreateCollection(ctx, &tamisv1.CreateCollectionRequest{Collection: collection}); err != nil {
 		t.Fatal(err)
 	}
@@ -41,17 +56,10 @@ func real(t *testing.T, collection string) (context.Context, *tamis.Client) {
 	if err != nil || len(states) == 0 || states[0].AppliedSequence < written.Sequence {
 		t.Fatal(states, err)
 	}
-	t.Cleanup(func() {
-		if err := client.DeleteCollection(ctx, collection); err != nil {
-			t.Error(err)
-		}
-		_ = client.Close()
-	})
-	return ctx, client
 }
 
 func TestASearchFindsWhatTheFilterLets(t *testing.T) {
-	ctx, client := real(t, "go-search")
+	ctx, client := real(t)
 	for _, each := range []struct {
 		filter *tamisv1.Filter
 		wanted string
@@ -62,7 +70,7 @@ func TestASearchFindsWhatTheFilterLets(t *testing.T) {
 		{tamis.Field("year").OneOf(tamis.Int(2019), tamis.Int(2024)), "ab"},
 		{tamis.FieldNamed("old.name").Exists(), ""},
 	} {
-		request := &tamisv1.SearchRequest{Collection: "go-search", Query: "smooth sauce", Pipeline: "bm25", Filter: each.filter}
+		request := &tamisv1.SearchRequest{Collection: shared, Query: "smooth sauce", Pipeline: "bm25", Filter: each.filter}
 		response, err := client.Search(ctx, request)
 		if err != nil {
 			t.Fatal(err)
@@ -83,8 +91,8 @@ func TestASearchFindsWhatTheFilterLets(t *testing.T) {
 }
 
 func TestAStreamKeepsItsGrammar(t *testing.T) {
-	ctx, client := real(t, "go-stream")
-	stream, err := client.StreamSearch(ctx, &tamisv1.StreamSearchRequest{Collection: "go-stream", Query: "smooth sauce"})
+	ctx, client := real(t)
+	stream, err := client.StreamSearch(ctx, &tamisv1.StreamSearchRequest{Collection: shared, Query: "smooth sauce"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,13 +136,13 @@ func TestAStreamKeepsItsGrammar(t *testing.T) {
 }
 
 func TestErrorsSayWhy(t *testing.T) {
-	ctx, client := real(t, "go-errors")
-	_, err := client.Document(ctx, "go-errors", "nobody")
+	ctx, client := real(t)
+	_, err := client.Document(ctx, shared, "nobody")
 	var failure *tamis.Error
 	if !errors.As(err, &failure) || failure.Reason != tamis.ReasonNotFound || failure.Metadata["name"] != "nobody" {
 		t.Fatal(err)
 	}
-	_, err = client.Search(ctx, &tamisv1.SearchRequest{Collection: "go-errors", Query: "x", Pipeline: "bm25 >>"})
+	_, err = client.Search(ctx, &tamisv1.SearchRequest{Collection: shared, Query: "x", Pipeline: "bm25 >>"})
 	if !errors.As(err, &failure) || failure.Reason != tamis.ReasonInvalidExpression || failure.Violations[0].Field != "pipeline" {
 		t.Fatal(err)
 	}
@@ -145,7 +153,7 @@ func TestErrorsSayWhy(t *testing.T) {
 	if tamis.ReasonOf(err) != tamis.ReasonNotFound {
 		t.Fatal(err)
 	}
-	_, err = client.CreateCollection(ctx, &tamisv1.CreateCollectionRequest{Collection: "go-errors"})
+	_, err = client.CreateCollection(ctx, &tamisv1.CreateCollectionRequest{Collection: shared})
 	if tamis.ReasonOf(err) != tamis.ReasonAlreadyExists {
 		t.Fatal(err)
 	}
@@ -166,16 +174,16 @@ func TestErrorsSayWhy(t *testing.T) {
 }
 
 func TestListsGoThroughAllPages(t *testing.T) {
-	ctx, client := real(t, "go-lists")
+	ctx, client := real(t)
 	ids := ""
-	documents := client.Documents(ctx, "go-lists")
+	documents := client.Documents(ctx, shared)
 	for documents.Next() {
 		ids += documents.Item().Id
 	}
 	if documents.Err() != nil || ids != "abc" {
 		t.Fatal(ids, documents.Err())
 	}
-	request := &tamisv1.RetrieveRequest{Collection: "go-lists", Query: "smooth sauce", Pipeline: "bm25", PageSize: 1}
+	request := &tamisv1.RetrieveRequest{Collection: shared, Query: "smooth sauce", Pipeline: "bm25", PageSize: 1}
 	pages := 0
 	client.Pages(ctx, request).All()(func(page *tamisv1.RetrieveResponse, err error) bool {
 		if err != nil {
@@ -198,7 +206,9 @@ func TestListsGoThroughAllPages(t *testing.T) {
 }
 
 func TestDocumentsChangeAndGo(t *testing.T) {
-	ctx, client := real(t, "go-documents")
+	ctx, client := real(t)
+	fill(ctx, t, client, "go-documents")
+	defer func() { _ = client.DeleteCollection(ctx, "go-documents") }()
 	patch := &tamisv1.MetadataPatch{DocumentId: "a", Metadata: tamis.Metadata{"year": tamis.Int(2030)}}
 	request := &tamisv1.PatchMetadataRequest{Collection: "go-documents", Patches: []*tamisv1.MetadataPatch{patch}}
 	if _, err := client.PatchMetadata(ctx, request); err != nil {
@@ -217,7 +227,7 @@ func TestDocumentsChangeAndGo(t *testing.T) {
 }
 
 func TestPassagesOfYourOwn(t *testing.T) {
-	ctx, client := real(t, "go-passages")
+	ctx, client := real(t)
 	passages := []*tamisv1.Passage{{Id: "a", Text: "Holidays."}, {Id: "b", Text: "Parental leave is twelve weeks."}}
 	response, err := client.Rerank(ctx, &tamisv1.RerankRequest{Query: "parental leave", Passages: passages, Pipeline: "late"})
 	if err != nil || response.Hits[0].Passage != passages[1] {
@@ -247,10 +257,10 @@ func TestPassagesOfYourOwn(t *testing.T) {
 }
 
 func TestSeveralSearchesAtOnce(t *testing.T) {
-	ctx, client := real(t, "go-batch")
+	ctx, client := real(t)
 	outcomes, err := client.BatchSearch(ctx,
-		&tamisv1.SearchRequest{Collection: "go-batch", Query: "smooth sauce"},
-		&tamisv1.SearchRequest{Collection: "go-batch", Query: "x", PageSize: -1},
+		&tamisv1.SearchRequest{Collection: shared, Query: "smooth sauce"},
+		&tamisv1.SearchRequest{Collection: shared, Query: "x", PageSize: -1},
 	)
 	if err != nil || len(outcomes) != 2 || len(outcomes[0].Response.GetHits()) == 0 || outcomes[0].Err != nil {
 		t.Fatal(outcomes, err)
