@@ -1,0 +1,81 @@
+"""The Java client, built with Debian's packages, against a real server."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.clients.conftest import CLIENTS, Run, Toolchain
+
+pytestmark = pytest.mark.clients
+
+SOURCES = CLIENTS / "java/src"
+PROTOS = CLIENTS.parent / "protos"
+PLUGIN = Path("/usr/bin/grpc_java_plugin")  # protobuf-compiler-grpc-java-plugin
+PACKAGES = {
+    "libgrpc-java": "grpc-api grpc-context grpc-core grpc-netty grpc-protobuf grpc-protobuf-lite grpc-stub",
+    "libnetty-java": "netty-buffer netty-codec netty-codec-http netty-codec-http2 netty-codec-socks netty-common "
+    "netty-handler netty-handler-proxy netty-resolver netty-transport",
+    "libperfmark-java": "perfmark-api",
+    "libprotobuf-java": "protobuf",
+    "libgoogle-common-protos-java": "proto-google-common-protos",
+    "libguava-java": "guava",
+    "libgeronimo-annotation-1.3-spec-java": "geronimo-annotation-1.3-spec",
+    "junit5": "junit-platform-console-standalone",
+}
+JARS = [Path(f"/usr/share/java/{name}.jar") for names in PACKAGES.values() for name in names.split()]
+
+
+class Built(NamedTuple):
+    """The class path of the client with its tests and example."""
+
+    path: str
+
+    def run(self, run: Run, main: str, *arguments: str, **environment: str) -> str:
+        return run("java", "java", "-Dfile.encoding=UTF-8", "-cp", self.path, main, *arguments, **environment)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain, run: Run) -> Built:
+    """As the pom does it, which needs Maven's registry."""
+    toolchain("javac", "java", "protoc", PLUGIN, *JARS)
+    stubs, classes = tmp_path_factory.mktemp("stubs"), tmp_path_factory.mktemp("classes")
+    protos = sorted(each for each in PROTOS.glob("tamis/v1/*.proto") if each.name != "plugin_service.proto")
+    generate = ["protoc", "-I", PROTOS, f"--java_out={stubs}"]
+    run("java", *generate, f"--plugin=protoc-gen-grpc-java={PLUGIN}", f"--grpc-java_out={stubs}", *protos)
+    # Debian's google.rpc is older than ErrorInfo.
+    google = Path(str(importlib.resources.files("google.rpc") / "error_details.proto"))
+    run("java", "protoc", "-I", google.parents[2], f"--java_out={stubs}", google)
+    path = os.pathsep.join(map(str, [classes, *JARS]))
+    quick = ["-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"]  # it runs once
+    compile_ = ["javac", *quick, "-encoding", "UTF-8", "-proc:none", "-d", classes, "-cp", path]
+    run("java", *compile_, "-nowarn", *sorted(stubs.rglob("*.java")))
+    assert run("java", *compile_, "-Xlint:all,-serial", "-Werror", *sorted(SOURCES.rglob("*.java"))) == ""
+    return Built(path)
+
+
+def test_its_own_tests_pass_against_a_real_server(run: Run, built: Built, address: str) -> None:
+    launcher = "org.junit.platform.console.ConsoleLauncher"
+    options = ["--select-package=tamis.client", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
+    output = built.run(run, launcher, *options, TAMIS_ADDRESS=address)
+    (passed,) = re.findall(r"(\d+) tests successful", output)
+    assert int(passed) >= 34, output
+    assert re.search(r" 0 containers skipped", output)
+
+
+def test_its_example_shows_a_search(run: Run, built: Built, address: str) -> None:
+    output = built.run(run, "tamis.example.Example", address)
+    lines = output.splitlines()
+    assert lines[0] == "documents: 3 written, 0 unchanged"
+    assert re.search(r"^  revision 1, by \S+: leave, travel$", output, re.MULTILINE)
+    assert re.search(r"^late +ran, 2 of 2$", output, re.MULTILINE)
+    assert re.search(r"^completed: revision \d stands; answered$", output, re.MULTILINE)
+    assert "leave, of 2024: Parental leave 👶🏽 is twelve weeks, paid in full." in output
+    assert '  bytes 0 to 54, chars 0 to 50: from leave, "Parental leave 👶🏽 is twelve weeks, paid in full."' in lines
+    assert lines[-1] == 'there is no collection "nowhere"; its reason is NOT_FOUND'
+    assert "2009" not in output  # the filter
