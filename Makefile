@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-clients test-faults test-families test-kit test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-clients test-faults test-families test-kit test-models lint format types imports protos check-protos baseline check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -83,6 +83,9 @@ protos: $(VENV)/.installed-dev ## Generates the Python stubs from protos/.
 check-protos: $(VENV)/.installed-dev ## Lints the protos, and compares them with the last released ones.
 	cd protos && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against baseline/tamis-v1.binpb
 	$(BIN)/python -m pytest tests/protos
+
+baseline: $(VENV)/.installed-dev ## At a release: keeps the protos as what check-protos compares with from then on.
+	cd protos && $(abspath $(BIN))/buf build -o baseline/tamis-v1.binpb
 
 check-docs: $(VENV)/.installed-dev ## Checks links and examples of the documentation.
 	$(BIN)/python -m pytest tests/docs
