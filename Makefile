@@ -36,7 +36,7 @@ test-clients: $(VENV)/.installed-dev ## Runs the clients in other languages agai
 	$(BIN)/python -m pytest -rs -m clients tests/clients
 
 test-ray: $(VENV)/.installed-ray ## Runs plugins on Ray Serve and kills a replica under load; a minute, and 250 MB to install.
-	$(BIN)/python -m pytest -m ray tests/ray
+	$(BIN)/python -m pytest -m ray tests/ray_serve
 
 test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
 	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults

@@ -20,6 +20,7 @@ from tamis.wire.plugin_calls import add_report, from_text_kind
 from tamis.wire.plugin_vectors import to_sparse, to_tokens
 from tamis.wire.portions import portions
 from tamis_remote.remote import Remote, paused
+from tamis_remote.settings import RemoteSettings
 
 __all__ = ["RemoteEmbedder", "RemoteLlm"]
 
@@ -31,6 +32,12 @@ class RemoteEmbedder(Remote, Embedder):
 
     role = PluginRole.EMBEDDER
     capabilities = Capabilities(score_kind=ScoreKind.COSINE)
+
+    def __init__(self, settings: RemoteSettings) -> None:
+        super().__init__(settings)
+        # No methods of the class, so that `open` can take away what the other side does not give: then this is no
+        # `EmbedsSparse`, or no `EmbedsTokens`, any more.
+        self.embed_sparse, self.embed_tokens = self._embed_sparse, self._embed_tokens
 
     @property
     def dimensions(self) -> int:
@@ -46,11 +53,10 @@ class RemoteEmbedder(Remote, Embedder):
 
     async def open(self) -> None:
         await super().open()
-        # A method that is None is one that the protocols find missing.
         if not self.described.embeds_sparse:
-            self.embed_sparse = None  # type: ignore[assignment,method-assign]
+            del self.embed_sparse
         if not self.described.embeds_tokens:
-            self.embed_tokens = None  # type: ignore[assignment,method-assign]
+            del self.embed_tokens
 
     async def embed(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> Float32Array:
         """Raises `Unavailable` also when the model is another one by now."""
@@ -66,9 +72,8 @@ class RemoteEmbedder(Remote, Embedder):
             raise Unavailable(f"{self.connection.where} gave vectors that are not finite")
         return vectors
 
-    async def embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
-        """Raises like `embed`. It is None, and so this no `EmbedsSparse`, once the other side has said that it gives
-        none."""
+    async def _embed_sparse(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[SparseVector]:
+        """As `EmbedsSparse`. Raises like `embed`."""
         found: list[SparseVector] = []
         method = self.connection.stub.EmbedSparse
         async with aclosing(self._answers(method, pb.EmbedSparseRequest, texts, kind, call)) as responses:
@@ -77,9 +82,8 @@ class RemoteEmbedder(Remote, Embedder):
                     found += map(to_sparse, each.embeddings)
         return self._complete(found, texts)
 
-    async def embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
-        """Raises like `embed`. It is None, and so this no `EmbedsTokens`, once the other side has said that it gives
-        none."""
+    async def _embed_tokens(self, texts: Sequence[str], *, kind: TextKind, call: Call) -> list[Float32Array]:
+        """As `EmbedsTokens`. Raises like `embed`."""
         found: list[Float32Array] = []
         method = self.connection.stub.EmbedTokens
         async with aclosing(self._answers(method, pb.EmbedTokensRequest, texts, kind, call)) as responses:

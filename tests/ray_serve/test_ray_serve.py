@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import os
 import secrets
 import signal
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_plugins import write_distribution
 from real_server import Servers
 from transcripts import BLOCK
@@ -22,10 +23,12 @@ from tamis.errors import ConfigurationError
 from tamis.v1 import passage_pb2, search_service_pb2
 from tamis_remote import RemoteLlm, RemoteReranker
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="not installed: ray; make test-ray installs it"),
+]
 
-pytest.importorskip("ray", reason="not installed: ray; make test-ray installs it")
-yaml = pytest.importorskip("yaml")
 
 _CLUSTER = Path(__file__).with_name("cluster.py")
 _PAGE = Path(__file__).parents[2] / "docs" / "ray-serve.md"
