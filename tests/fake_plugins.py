@@ -20,6 +20,7 @@ fake-quotes = tamis.testing.plugins:QuotingGenerator
 [tamis.chunkers]
 fake-lines = tamis.testing.plugins:LineChunker
 [tamis.llms]
+fake-oracle = tamis.testing.llms:OracleLlm
 fake-scripted = tamis.testing.llms:ScriptedLlm
 [tamis.embedders]
 fake-hash = tamis.testing.embedders:HashEmbedder

@@ -131,6 +131,11 @@ class QdrantLearnedSparse(_Vectors):
         if not isinstance(settings.embedder, EmbedsSparse):
             raise ConfigurationError("embedder names a model that weighs no terms")
 
+    async def open(self) -> None:
+        if not isinstance(self.settings.embedder, EmbedsSparse):  # one on another machine knows by now what it can do
+            raise ConfigurationError("embedder names a model that weighs no terms")
+        await super().open()
+
     async def _vectors(self) -> NamedVectors:
         return LearnedSparseVectors(self.settings.vector, self.settings.embedder)
 
@@ -153,6 +158,11 @@ class QdrantTokens(_Vectors):
         super().__init__(settings)
         if not isinstance(settings.embedder, EmbedsTokens):
             raise ConfigurationError("embedder names a model that gives no token vectors")
+
+    async def open(self) -> None:
+        if not isinstance(self.settings.embedder, EmbedsTokens):  # one on another machine knows by now what it can do
+            raise ConfigurationError("embedder names a model that gives no token vectors")
+        await super().open()
 
     async def _vectors(self) -> NamedVectors:
         return await TokenVectors.of(self.settings.vector, self.settings.embedder)

@@ -13,7 +13,7 @@ import grpc
 
 from tamis.context import Call, CallEnded
 from tamis.errors import ConfigurationError, DeadlineExceeded, TamisError, Unavailable
-from tamis.hosting.description import FingerprintChanged, UnsupportedContract
+from tamis.hosting.description import FingerprintChanged, NotOffered, UnsupportedContract
 from tamis.v1 import plugin_service_pb2 as pb
 from tamis.v1 import plugin_service_pb2_grpc
 from tamis.wire.refusals import to_error
@@ -103,7 +103,7 @@ class Connection:
             raise CallEnded
         if isinstance(failure, (FingerprintChanged, UnsupportedContract)):
             failure = Unavailable(f"{self.where} is not what it was when this server started; start it again")
-        if isinstance(failure, Unavailable):
+        if isinstance(failure, Unavailable) and not isinstance(failure, NotOffered):
             call.note(UNREACHABLE)
         raise failure
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from transcripts import BLOCK, commands, compare
 
 pytestmark = pytest.mark.long
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
 TUTORIAL = PAGE.partition("## Write a plugin in ten minutes")[2].partition("\n## ")[0]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 class Shell:
@@ -38,7 +37,7 @@ class Shell:
             ["bash", "-c", command], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
         assert ran.returncode == 0, f"{command}\n{ran.stdout}{ran.stderr}"
-        _compare(command, expected, ran.stdout)
+        compare(command, expected, ran.stdout)
 
     def _start(self, command: str, expected: list[str]) -> None:
         # The port and the folder of a user are none that a test may take.
@@ -49,7 +48,7 @@ class Shell:
         self._servers.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
-        _compare(command, expected, line)
+        compare(command, expected, line)
         self.environment["TAMIS_ADDRESS"] = line.split()[-1]
 
     @contextmanager
@@ -77,23 +76,6 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **offline, "PATH": path, "COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1"}
 
 
-def _compare(command: str, expected: list[str], output: str) -> None:
-    """Asserts that the expected lines come in this order, whatever the numbers, spaces, and lines between them."""
-    words = " ".join(output.split())
-    for line in expected:
-        pattern = re.sub(r"(?:\d[\d.,:]*)", r"[\\d.,:]+", re.escape(" ".join(line.split())))
-        found = re.search(pattern.replace(r"\ ", " "), words)
-        assert found, f"$ {command}\nexpected: {line}\nprinted: {output}"
-        words = words[found.end() :]
-
-
-def _commands(block: str) -> Iterator[tuple[str, list[str]]]:
-    """The commands of a block, each with the lines that follow it."""
-    for each in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, *expected = each.splitlines()
-        yield command, expected
-
-
 @pytest.mark.timeout(600)
 def test_the_tutorial_leads_from_nothing_to_a_search_that_uses_the_plugin(tmp_path: Path) -> None:
     (_, installing), *steps = BLOCK.findall(TUTORIAL)
@@ -101,7 +83,7 @@ def test_the_tutorial_leads_from_nothing_to_a_search_that_uses_the_plugin(tmp_pa
     with Shell(tmp_path).open() as shell:
         for language, text in steps:
             if language == "console":
-                for command, expected in _commands(text):
+                for command, expected in commands(text):
                     shell.run(command, expected)
             else:
                 comment, _, content = text.partition("\n")

@@ -49,16 +49,16 @@ class LateInteractionReranker(PointwiseReranker):
 
     def __init__(self, settings: LateInteractionSettings) -> None:
         super().__init__(settings)
-        embedder: Any = settings.embedder
-        if not isinstance(embedder, EmbedsTokens):
-            raise ConfigurationError(f"embedder: {type(embedder).__name__} gives no token vectors")
-        self._embedder, self._store = embedder, settings.store
+        self._embedder, self._store = _checked(settings.embedder), settings.store
         self._compression = _COMPRESSIONS[settings.store]
         self._cache: LRUCache[tuple[str, bytes], Rows]
         self._cache = LRUCache(settings.cache_bytes, getsizeof=lambda each: ENTRY_BYTES + each.nbytes)
         self._indexes: dict[tuple[str, int], TokenIndex] = {}
         self._scoring = ThreadPoolExecutor(1, thread_name_prefix="tamis-max-sim")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="tamis-token-store")
+
+    async def open(self) -> None:
+        _checked(self._embedder)  # one on another machine knows by now what it can do
 
     async def close(self) -> None:
         for index in tuple(self._indexes.values()):
@@ -153,3 +153,9 @@ class LateInteractionReranker(PointwiseReranker):
 
     def _forget(self, index: TokenIndex) -> None:
         self._indexes = {key: each for key, each in self._indexes.items() if each is not index}
+
+
+def _checked(embedder: Any) -> EmbedsTokens:
+    if not isinstance(embedder, EmbedsTokens):
+        raise ConfigurationError(f"embedder: {type(embedder).__name__} gives no token vectors")
+    return embedder

@@ -8,13 +8,14 @@ from enum import Enum
 from typing import Any
 
 from tamis.component import Capabilities
-from tamis.errors import Aborted, FailedPrecondition
+from tamis.errors import Aborted, Code, FailedPrecondition, Unavailable
 
 __all__ = [
     "CONTRACT_VERSIONS",
     "Description",
     "FingerprintChanged",
     "IndexBehindCaller",
+    "NotOffered",
     "PluginRole",
     "UnsupportedContract",
 ]
@@ -37,8 +38,8 @@ class PluginRole(Enum):
 class Description:
     """What a component is. What does not belong to its role is empty or 0.
 
-    `dimensions`, `max_tokens` and `fingerprint` are an embedder's; `context_token_count` a language model's;
-    `keeps_index` a retriever's. `settings_schema` is JSON Schema.
+    `dimensions`, `max_tokens`, `fingerprint` and what it `embeds_…` are an embedder's; `context_token_count` a language
+    model's; `keeps_index` a retriever's. `settings_schema` is JSON Schema.
     """
 
     role: PluginRole
@@ -52,6 +53,8 @@ class Description:
     max_tokens: int = 0
     fingerprint: str = ""
     context_token_count: int = 0
+    embeds_sparse: bool = False
+    embeds_tokens: bool = False
 
 
 class UnsupportedContract(FailedPrecondition):
@@ -62,6 +65,13 @@ class UnsupportedContract(FailedPrecondition):
     def __init__(self) -> None:
         versions = ", ".join(map(str, CONTRACT_VERSIONS))
         super().__init__(f"this side speaks PluginService of version {versions}", metadata={"versions": versions})
+
+
+class NotOffered(Unavailable):
+    """The component does not do what only some of its role do."""
+
+    code = Code.UNIMPLEMENTED
+    reason = "NOT_OFFERED"
 
 
 class FingerprintChanged(FailedPrecondition):

@@ -23,7 +23,7 @@ from tamis.hosting.description import (
 )
 from tamis.hosting.indexes import HostedIndex, HostedIndexes
 from tamis.model import Candidate, Query, Value
-from tamis.models import Embedder, Float32Array, Llm, TextKind
+from tamis.models import Embedder, EmbedsSparse, EmbedsTokens, Llm
 from tamis.overrides import Override, checked_value
 from tamis.plugins import build
 from tamis.stage import HasIndex, Reranker, Retriever
@@ -74,6 +74,10 @@ class PluginHost:
             _LOG.error("a plugin blocks the others; they are not closed")
         await asyncio.to_thread(self._loop.close, patience=_PATIENCE if alive else 0.0)
 
+    async def answers(self, *, within: float) -> bool:
+        """Whether a component that runs lets the others run, too, within so many seconds."""
+        return await self._loop.answers(within=within)
+
     def served(self) -> list[str]:
         """The names of the components that can be asked for."""
         return sorted(name for name, each in self.components.items() if _role(each) is not None)
@@ -100,6 +104,8 @@ class PluginHost:
             component.max_tokens if isinstance(component, Embedder) else 0,
             component.fingerprint if isinstance(component, Embedder) else "",
             component.context_token_count if isinstance(component, Llm) else 0,
+            isinstance(component, Embedder) and isinstance(component, EmbedsSparse),
+            isinstance(component, Embedder) and isinstance(component, EmbedsTokens),
         )
 
     def component(self, name: str, role: type[Role], version: int) -> Role:
@@ -118,13 +124,10 @@ class PluginHost:
             for name, value in options.items()
         }
 
-    async def embed(
-        self, embedder: Embedder, texts: Sequence[str], kind: TextKind, fingerprint: str, call: Call
-    ) -> Float32Array:
-        """The vectors. Raises `FingerprintChanged` when the caller knows another model."""
+    def check_fingerprint(self, embedder: Embedder, fingerprint: str) -> None:
+        """Raises `FingerprintChanged` when the caller knows another model."""
         if fingerprint != embedder.fingerprint:
             raise FingerprintChanged("the embedder runs another model than it was asked for")
-        return await self.run(lambda: embedder.embed(texts, kind=kind, call=call))
 
     async def retrieve(
         self, name: str, query: Query, index: tuple[str, str] | None, *, limit: int, call: Call, version: int

@@ -14,9 +14,10 @@ from tamis.context import Call, CallEnded, Principal
 from tamis.deadline import Deadline
 from tamis.errors import DeadlineExceeded, InvalidRequest
 from tamis.generator import Generator
+from tamis.hosting.description import NotOffered
 from tamis.hosting.host import PluginHost
 from tamis.model import Query
-from tamis.models import Embedder, Llm, Message, Prompt
+from tamis.models import Embedder, EmbedsSparse, EmbedsTokens, Llm, Message, Prompt, TextKind
 from tamis.pauses import Pauses
 from tamis.rpc.newest import newest
 from tamis.stage import Reranker
@@ -25,6 +26,7 @@ from tamis.v1 import plugin_service_pb2_grpc
 from tamis.wire.plugin_calls import Reporter, from_description, to_text_kind
 from tamis.wire.plugin_rerankings import RerankingWriter
 from tamis.wire.plugin_values import Changes, from_candidate, from_delta, to_hit, to_passage
+from tamis.wire.plugin_vectors import sparse_responses, token_responses
 from tamis.wire.portions import MOST_BYTES, portions
 from tamis.wire.server_filters import to_server_filter
 from tamis.wire.values import to_value
@@ -42,7 +44,18 @@ class _WithCall(Protocol):
     def call(self) -> pb.PluginCall: ...
 
 
+class _WithTexts(_WithCall, Protocol):
+    @property
+    def text_kind(self) -> pb.TextKind: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def texts(self) -> Any: ...
+
+
 First = TypeVar("First", bound=_WithCall)
+Texts = TypeVar("Texts", bound=_WithTexts)
+Reported = TypeVar("Reported", pb.EmbedSparseResponse, pb.EmbedTokensResponse)
 T = TypeVar("T")
 
 
@@ -58,17 +71,34 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     async def Embed(  # noqa: N802
         self, requests: AsyncIterator[pb.EmbedRequest], context: Context
     ) -> AsyncIterator[pb.EmbedResponse]:
-        first, texts = await _read(requests, lambda each: each.texts, lambda text, _: text, "texts")
-        kind = to_text_kind(first.text_kind)
-        if kind is None:
-            raise InvalidRequest.of("text_kind", "is required")
-        embedder = self._component(first.call, Embedder)
+        first, texts, kind = await _texts(requests)
+        embedder = self._embedder(first, Embedder)
         with self._call(first.call, embedder, context) as call:
-            vectors = await self._host.embed(embedder, texts, kind, first.fingerprint, call)
+            vectors = await self._host.run(lambda: embedder.embed(texts, kind=kind, call=call))
             rows = np.ascontiguousarray(vectors, dtype="<f4")
             reporter, at_once = Reporter(call), max(1, MOST_BYTES // (4 * embedder.dimensions))
             for start in range(0, len(rows), at_once):
                 yield pb.EmbedResponse(vectors=rows[start : start + at_once].tobytes(), report=reporter.report())
+
+    async def EmbedSparse(  # noqa: N802
+        self, requests: AsyncIterator[pb.EmbedSparseRequest], context: Context
+    ) -> AsyncIterator[pb.EmbedSparseResponse]:
+        first, texts, kind = await _texts(requests)
+        embedder: Any = self._embedder(first, EmbedsSparse)
+        with self._call(first.call, embedder, context) as call:
+            found = await self._host.run(lambda: embedder.embed_sparse(texts, kind=kind, call=call))
+            async for response in _reported(sparse_responses(found), Reporter(call)):
+                yield response
+
+    async def EmbedTokens(  # noqa: N802
+        self, requests: AsyncIterator[pb.EmbedTokensRequest], context: Context
+    ) -> AsyncIterator[pb.EmbedTokensResponse]:
+        first, texts, kind = await _texts(requests)
+        embedder: Any = self._embedder(first, EmbedsTokens)
+        with self._call(first.call, embedder, context) as call:
+            found = await self._host.run(lambda: embedder.embed_tokens(texts, kind=kind, call=call))
+            async for response in _reported(token_responses(found), Reporter(call)):
+                yield response
 
     async def Rerank(  # noqa: N802
         self, requests: AsyncIterator[pb.PluginServiceRerankRequest], context: Context
@@ -121,14 +151,26 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
         if request.output_token_limit < 1:
             raise InvalidRequest.of("output_token_limit", "is 1 or more")
         llm = self._component(request.call, Llm)
-        prompt = Prompt(tuple(Message(each.role, each.text) for each in request.messages))
         with self._call(request.call, llm, context) as call:
             reporter = Reporter(call)
-            work = self._host.stream(lambda: llm.generate(prompt, limit=request.output_token_limit, call=call))
+            work = self._host.stream(
+                lambda: llm.generate(_prompt(request), limit=request.output_token_limit, call=call)
+            )
             async with aclosing(work) as pieces:
                 async for each in pieces:
                     yield pb.CompleteResponse(text=each, report=reporter.report())
             yield pb.CompleteResponse(report=reporter.report())
+
+    async def ScoreChoices(  # noqa: N802
+        self, request: pb.ScoreChoicesRequest, context: Context
+    ) -> pb.ScoreChoicesResponse:
+        llm, choices = self._component(request.call, Llm), list(request.choices)
+        with self._call(request.call, llm, context) as call:
+            try:
+                found = await self._host.run(lambda: llm.log_probabilities(_prompt(request), choices, call=call))
+            except NotImplementedError:
+                raise NotOffered("the model gives no log-probabilities") from None
+            return pb.ScoreChoicesResponse(log_probabilities=found.tolist(), report=Reporter(call).report())
 
     async def GetCheckpoint(  # noqa: N802
         self, request: pb.GetCheckpointRequest, context: Context
@@ -181,11 +223,21 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
     def _component(self, call: pb.PluginCall, role: type[Role]) -> Role:
         return self._host.component(call.component, role, call.contract_version)
 
+    def _embedder(self, first: _WithTexts, kind: type[Any]) -> Embedder:
+        """Raises `NotOffered` by one that is not of that kind, `FingerprintChanged` for one that is another."""
+        embedder = self._component(first.call, Embedder)
+        self._host.check_fingerprint(embedder, first.fingerprint)
+        if kind is not Embedder and not isinstance(embedder, kind):
+            raise NotOffered(f"{first.call.component!r} has no such embeddings")
+        return embedder
+
     @contextmanager
     def _call(self, message: pb.PluginCall, component: Component, context: Context) -> Iterator[Call]:
         """A call that ends with the context, for threads that nobody can cancel. Raises `InvalidRequest`, and
         `DeadlineExceeded` where a plugin says that the call is over."""
         remaining = context.time_remaining()
+        if remaining is None and message.HasField("budget_duration"):
+            remaining = message.budget_duration.seconds + message.budget_duration.nanos / 1e9
         options = {key: to_value(value, f'call.options["{key[:64]}"]') for key, value in message.options.items()}
         call = Call(
             Deadline() if remaining is None else Deadline.after(remaining),
@@ -203,6 +255,28 @@ class PluginServicer(plugin_service_pb2_grpc.PluginServiceServicer):
 
 def _place(call: pb.PluginCall, index: pb.IndexReference) -> tuple[str, str, str, int]:
     return call.component, index.key, index.language, call.contract_version
+
+
+def _prompt(request: pb.CompleteRequest | pb.ScoreChoicesRequest) -> Prompt:
+    return Prompt(tuple(Message(each.role, each.text) for each in request.messages))
+
+
+async def _texts(requests: AsyncIterator[Texts]) -> tuple[Texts, list[str], TextKind]:
+    """The first message of a stream, all its texts, and on which side they are. Raises `InvalidRequest`."""
+    first, texts = await _read(requests, lambda each: each.texts, lambda text, _: text, "texts")
+    kind = to_text_kind(first.text_kind)
+    if kind is None:
+        raise InvalidRequest.of("text_kind", "is required")
+    return first, texts, kind
+
+
+async def _reported(responses: Iterable[Reported], reporter: Reporter) -> AsyncIterator[Reported]:
+    """Each with what is to be told by then, and with pauses for others."""
+    pauses = Pauses()
+    for each in responses:
+        each.report.CopyFrom(reporter.report())
+        yield each
+        await pauses.take()
 
 
 async def _read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from google.protobuf import json_format
@@ -15,7 +16,7 @@ from tamis.model import ScoreKind
 from tamis.models import TextKind
 from tamis.v1 import passage_pb2
 from tamis.v1 import plugin_service_pb2 as pb
-from tamis.wire.passages import from_usage
+from tamis.wire.passages import from_seconds, from_usage
 from tamis.wire.values import from_metadata
 
 __all__ = [
@@ -62,7 +63,8 @@ def to_text_kind(number: pb.TextKind) -> TextKind | None:
 
 
 def from_call(call: Call, component: str, contract_version: int) -> pb.PluginCall:
-    """What a component is told of a call. The deadline travels with gRPC."""
+    """What a component is told of a call. Its deadline travels with gRPC, too; see the proto."""
+    budget = call.deadline.remaining
     return pb.PluginCall(
         component=component,
         contract_version=contract_version,
@@ -70,6 +72,7 @@ def from_call(call: Call, component: str, contract_version: int) -> pb.PluginCal
         tenant=call.principal.tenant,
         subject=call.principal.subject,
         options=from_metadata(call.options),  # type: ignore[arg-type]
+        budget_duration=from_seconds(budget) if math.isfinite(budget) else None,
     )
 
 
@@ -139,6 +142,8 @@ def from_description(description: Description) -> pb.DescribeResponse:
         token_limit=description.max_tokens,
         fingerprint=description.fingerprint,
         context_token_count=description.context_token_count,
+        embeds_sparse=description.embeds_sparse,
+        embeds_tokens=description.embeds_tokens,
     )
 
 
@@ -167,4 +172,6 @@ def to_description(message: pb.DescribeResponse) -> Description | None:
         message.token_limit,
         message.fingerprint,
         message.context_token_count,
+        message.embeds_sparse,
+        message.embeds_tokens,
     )

@@ -19,12 +19,12 @@ from tamis.errors import (
     Unavailable,
     Unusable,
 )
-from tamis.hosting.description import FingerprintChanged, IndexBehindCaller, UnsupportedContract
+from tamis.hosting.description import FingerprintChanged, IndexBehindCaller, NotOffered, UnsupportedContract
 
 __all__ = ["to_error"]
 
 _DOMAIN = "tamis"
-_DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _UNAVAILABLE = 4, 8, 14
+_DEADLINE_EXCEEDED, _RESOURCE_EXHAUSTED, _UNIMPLEMENTED, _UNAVAILABLE = 4, 8, 12, 14
 _OF_THE_REQUEST = frozenset({2, 3, 11, 13})  # UNKNOWN, INVALID_ARGUMENT, OUT_OF_RANGE, INTERNAL
 
 
@@ -46,6 +46,8 @@ def to_error(code: int, message: str, packed: bytes | None, *, where: str) -> Ta
         return Unavailable(f"{where} cannot be reached")
     if code == _RESOURCE_EXHAUSTED:
         return Overloaded(f"{where} takes no more now", retry_after=retry_after or 1.0)
+    if code == _UNIMPLEMENTED:
+        return NotOffered(f"{where} does not serve this call")
     if code in _OF_THE_REQUEST:
         return TamisError(f"{where} fails with code {code}")
     return Unavailable(f"{where} does not serve this call: code {code}")

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from tamis.v1 import filter_pb2 as _filter_pb2
 from tamis.v1 import passage_pb2 as _passage_pb2
@@ -56,7 +59,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, component: _Optional[str] = ..., contract_versions: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("contract_version", "role", "plugin", "plugin_version", "settings_schema", "score_kind", "filter_operators", "languages", "candidate_limit", "cross_document", "keeps_index", "dimension_count", "token_limit", "fingerprint", "context_token_count")
+    __slots__ = ("contract_version", "role", "plugin", "plugin_version", "settings_schema", "score_kind", "filter_operators", "languages", "candidate_limit", "cross_document", "keeps_index", "dimension_count", "token_limit", "fingerprint", "context_token_count", "embeds_sparse", "embeds_tokens")
     CONTRACT_VERSION_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PLUGIN_FIELD_NUMBER: _ClassVar[int]
@@ -72,6 +75,8 @@ class DescribeResponse(_message.Message):
     TOKEN_LIMIT_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EMBEDS_SPARSE_FIELD_NUMBER: _ClassVar[int]
+    EMBEDS_TOKENS_FIELD_NUMBER: _ClassVar[int]
     contract_version: int
     role: PluginRole
     plugin: str
@@ -87,10 +92,12 @@ class DescribeResponse(_message.Message):
     token_limit: int
     fingerprint: str
     context_token_count: int
-    def __init__(self, contract_version: _Optional[int] = ..., role: _Optional[_Union[PluginRole, str]] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ..., settings_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., score_kind: _Optional[_Union[_passage_pb2.ScoreKind, str]] = ..., filter_operators: _Optional[_Iterable[str]] = ..., languages: _Optional[_Iterable[str]] = ..., candidate_limit: _Optional[int] = ..., cross_document: _Optional[bool] = ..., keeps_index: _Optional[bool] = ..., dimension_count: _Optional[int] = ..., token_limit: _Optional[int] = ..., fingerprint: _Optional[str] = ..., context_token_count: _Optional[int] = ...) -> None: ...
+    embeds_sparse: bool
+    embeds_tokens: bool
+    def __init__(self, contract_version: _Optional[int] = ..., role: _Optional[_Union[PluginRole, str]] = ..., plugin: _Optional[str] = ..., plugin_version: _Optional[str] = ..., settings_schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., score_kind: _Optional[_Union[_passage_pb2.ScoreKind, str]] = ..., filter_operators: _Optional[_Iterable[str]] = ..., languages: _Optional[_Iterable[str]] = ..., candidate_limit: _Optional[int] = ..., cross_document: _Optional[bool] = ..., keeps_index: _Optional[bool] = ..., dimension_count: _Optional[int] = ..., token_limit: _Optional[int] = ..., fingerprint: _Optional[str] = ..., context_token_count: _Optional[int] = ..., embeds_sparse: _Optional[bool] = ..., embeds_tokens: _Optional[bool] = ...) -> None: ...
 
 class PluginCall(_message.Message):
-    __slots__ = ("component", "contract_version", "request_id", "tenant", "subject", "options")
+    __slots__ = ("component", "contract_version", "request_id", "tenant", "subject", "options", "budget_duration")
     class OptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -104,13 +111,15 @@ class PluginCall(_message.Message):
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_DURATION_FIELD_NUMBER: _ClassVar[int]
     component: str
     contract_version: int
     request_id: str
     tenant: str
     subject: str
     options: _containers.MessageMap[str, _value_pb2.Value]
-    def __init__(self, component: _Optional[str] = ..., contract_version: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., subject: _Optional[str] = ..., options: _Optional[_Mapping[str, _value_pb2.Value]] = ...) -> None: ...
+    budget_duration: _duration_pb2.Duration
+    def __init__(self, component: _Optional[str] = ..., contract_version: _Optional[int] = ..., request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., subject: _Optional[str] = ..., options: _Optional[_Mapping[str, _value_pb2.Value]] = ..., budget_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PluginReport(_message.Message):
     __slots__ = ("usage", "charges", "notes")
@@ -151,6 +160,62 @@ class EmbedResponse(_message.Message):
     vectors: bytes
     report: PluginReport
     def __init__(self, vectors: _Optional[bytes] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
+
+class EmbedSparseRequest(_message.Message):
+    __slots__ = ("call", "text_kind", "fingerprint", "texts")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_KIND_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    call: PluginCall
+    text_kind: TextKind
+    fingerprint: str
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, call: _Optional[_Union[PluginCall, _Mapping]] = ..., text_kind: _Optional[_Union[TextKind, str]] = ..., fingerprint: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EmbedSparseResponse(_message.Message):
+    __slots__ = ("embeddings", "report")
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    embeddings: _containers.RepeatedCompositeFieldContainer[SparseEmbedding]
+    report: PluginReport
+    def __init__(self, embeddings: _Optional[_Iterable[_Union[SparseEmbedding, _Mapping]]] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
+
+class SparseEmbedding(_message.Message):
+    __slots__ = ("terms", "weights")
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    terms: bytes
+    weights: bytes
+    def __init__(self, terms: _Optional[bytes] = ..., weights: _Optional[bytes] = ...) -> None: ...
+
+class EmbedTokensRequest(_message.Message):
+    __slots__ = ("call", "text_kind", "fingerprint", "texts")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_KIND_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    call: PluginCall
+    text_kind: TextKind
+    fingerprint: str
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, call: _Optional[_Union[PluginCall, _Mapping]] = ..., text_kind: _Optional[_Union[TextKind, str]] = ..., fingerprint: _Optional[str] = ..., texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EmbedTokensResponse(_message.Message):
+    __slots__ = ("token_dimension_count", "embeddings", "report")
+    TOKEN_DIMENSION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    token_dimension_count: int
+    embeddings: _containers.RepeatedCompositeFieldContainer[TokenEmbeddings]
+    report: PluginReport
+    def __init__(self, token_dimension_count: _Optional[int] = ..., embeddings: _Optional[_Iterable[_Union[TokenEmbeddings, _Mapping]]] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
+
+class TokenEmbeddings(_message.Message):
+    __slots__ = ("vectors",)
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    vectors: bytes
+    def __init__(self, vectors: _Optional[bytes] = ...) -> None: ...
 
 class PluginServiceRerankRequest(_message.Message):
     __slots__ = ("call", "query", "top_count", "passages")
@@ -273,6 +338,24 @@ class CompleteResponse(_message.Message):
     text: str
     report: PluginReport
     def __init__(self, text: _Optional[str] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
+
+class ScoreChoicesRequest(_message.Message):
+    __slots__ = ("call", "messages", "choices")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    call: PluginCall
+    messages: _containers.RepeatedCompositeFieldContainer[ChatMessage]
+    choices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, call: _Optional[_Union[PluginCall, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[ChatMessage, _Mapping]]] = ..., choices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ScoreChoicesResponse(_message.Message):
+    __slots__ = ("log_probabilities", "report")
+    LOG_PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    log_probabilities: _containers.RepeatedScalarFieldContainer[float]
+    report: PluginReport
+    def __init__(self, log_probabilities: _Optional[_Iterable[float]] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
 
 class IndexReference(_message.Message):
     __slots__ = ("key", "language")

@@ -71,6 +71,16 @@ class PluginServiceStub:
                 request_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.EmbedSparse = channel.stream_stream(
+                '/tamis.v1.PluginService/EmbedSparse',
+                request_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseResponse.FromString,
+                _registered_method=True)
+        self.EmbedTokens = channel.stream_stream(
+                '/tamis.v1.PluginService/EmbedTokens',
+                request_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensResponse.FromString,
+                _registered_method=True)
         self.Rerank = channel.stream_stream(
                 '/tamis.v1.PluginService/Rerank',
                 request_serializer=tamis_dot_v1_dot_plugin__service__pb2.PluginServiceRerankRequest.SerializeToString,
@@ -90,6 +100,11 @@ class PluginServiceStub:
                 '/tamis.v1.PluginService/Complete',
                 request_serializer=tamis_dot_v1_dot_plugin__service__pb2.CompleteRequest.SerializeToString,
                 response_deserializer=tamis_dot_v1_dot_plugin__service__pb2.CompleteResponse.FromString,
+                _registered_method=True)
+        self.ScoreChoices = channel.unary_unary(
+                '/tamis.v1.PluginService/ScoreChoices',
+                request_serializer=tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesRequest.SerializeToString,
+                response_deserializer=tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesResponse.FromString,
                 _registered_method=True)
         self.GetCheckpoint = channel.unary_unary(
                 '/tamis.v1.PluginService/GetCheckpoint',
@@ -162,6 +177,20 @@ class PluginServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EmbedSparse(self, request_iterator, context):
+        """Weighs the terms of texts, of an EMBEDDER that says `embeds_sparse`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EmbedTokens(self, request_iterator, context):
+        """Turns each token of texts into a vector, of an EMBEDDER that says `embeds_tokens`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Rerank(self, request_iterator, context):
         """Orders passages, of a component with the role RERANKER, and sends every better order as soon as it is known: the
         last one when the deadline passes is the result. No passages give no response.
@@ -187,6 +216,14 @@ class PluginServiceServicer:
 
     def Complete(self, request, context):
         """Continues a conversation, of a component with the role LLM. The texts concatenate to the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ScoreChoices(self, request, context):
+        """Says how probable each of some continuations of a conversation is, of a component with the role LLM. UNIMPLEMENTED
+        when the model does not tell.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +284,16 @@ def add_PluginServiceServicer_to_server(servicer, server):
                     request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedRequest.FromString,
                     response_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedResponse.SerializeToString,
             ),
+            'EmbedSparse': grpc.stream_stream_rpc_method_handler(
+                    servicer.EmbedSparse,
+                    request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseResponse.SerializeToString,
+            ),
+            'EmbedTokens': grpc.stream_stream_rpc_method_handler(
+                    servicer.EmbedTokens,
+                    request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensResponse.SerializeToString,
+            ),
             'Rerank': grpc.stream_stream_rpc_method_handler(
                     servicer.Rerank,
                     request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.PluginServiceRerankRequest.FromString,
@@ -266,6 +313,11 @@ def add_PluginServiceServicer_to_server(servicer, server):
                     servicer.Complete,
                     request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.CompleteRequest.FromString,
                     response_serializer=tamis_dot_v1_dot_plugin__service__pb2.CompleteResponse.SerializeToString,
+            ),
+            'ScoreChoices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScoreChoices,
+                    request_deserializer=tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesRequest.FromString,
+                    response_serializer=tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesResponse.SerializeToString,
             ),
             'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCheckpoint,
@@ -385,6 +437,60 @@ class PluginService:
             _registered_method=True)
 
     @staticmethod
+    def EmbedSparse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/tamis.v1.PluginService/EmbedSparse',
+            tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseRequest.SerializeToString,
+            tamis_dot_v1_dot_plugin__service__pb2.EmbedSparseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EmbedTokens(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/tamis.v1.PluginService/EmbedTokens',
+            tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensRequest.SerializeToString,
+            tamis_dot_v1_dot_plugin__service__pb2.EmbedTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Rerank(request_iterator,
             target,
             options=(),
@@ -482,6 +588,33 @@ class PluginService:
             '/tamis.v1.PluginService/Complete',
             tamis_dot_v1_dot_plugin__service__pb2.CompleteRequest.SerializeToString,
             tamis_dot_v1_dot_plugin__service__pb2.CompleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScoreChoices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tamis.v1.PluginService/ScoreChoices',
+            tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesRequest.SerializeToString,
+            tamis_dot_v1_dot_plugin__service__pb2.ScoreChoicesResponse.FromString,
             options,
             channel_credentials,
             insecure,
