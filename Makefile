@@ -58,7 +58,7 @@ bench-full: $(VENV)/.installed-bench ## The same with every query three times an
 bench-install: $(VENV)/.installed-bench ## Installs what Tamis is compared with, each in an environment below .bench; several GB.
 	$(BIN)/python benchmarks/bench.py --install $(FLAGS)
 
-bench-profile: $(VENV)/.installed-bench ## Samples where the cross-encoder plugin spends its time: .bench/profile.svg; after make bench.
+bench-profile: $(VENV)/.installed-bench ## Samples where the cross-encoder plugin spends its time: .bench/profile.svg.
 	$(BIN)/python benchmarks/peers/profile_plugin.py .bench
 
 bench-gpu: $(VENV)/.installed ## Measures an encoder on the CUDA device, if there is one, by precision, attention and packing.

@@ -150,14 +150,19 @@ def _searched(
         request = search_service_pb2.StreamSearchRequest(collection="c", query=query.text)
         started = time.perf_counter()
         hits: Sequence[Any] = ()
+        passages: dict[str, Any] = {}  # a stream sends each once
         completed, code = None, "OK"
         try:
             for event in searches.StreamSearch(request, timeout=deadline):
-                hits = event.hits_revised.hits if event.HasField("hits_revised") else hits
+                if event.HasField("hits_revised"):
+                    hits = event.hits_revised.hits
+                    passages |= {each.passage.id: each.passage for each in hits if each.passage.document_id}
                 completed = event.completed if event.HasField("completed") else None
         except grpc.RpcError as error:
             code = error.code().name
-        return _result(query, hits, completed, code, time.perf_counter() - started)
+        return _result(
+            query, [passages[each.passage.id] for each in hits], completed, code, time.perf_counter() - started
+        )
 
     found = []
     with ThreadPoolExecutor(at_once) as pool:
@@ -170,8 +175,8 @@ def _searched(
     return found[::-1]
 
 
-def _result(query: Judged, hits: Sequence[Any], completed: Any, code: str, seconds: float) -> dict[str, Any]:
-    order = [Judgement(each.passage.document_id, query.key(_as_hit(each))) for each in hits]
+def _result(query: Judged, passages: Sequence[Any], completed: Any, code: str, seconds: float) -> dict[str, Any]:
+    order = [Judgement(each.document_id, query.key(_as_hit(each))) for each in passages]
     reports = {each.stage: each for each in completed.stage_reports} if completed else {}
     late = reports.get("late")
     return {
@@ -185,10 +190,9 @@ def _result(query: Judged, hits: Sequence[Any], completed: Any, code: str, secon
     }
 
 
-def _as_hit(hit: Any) -> Any:
-    span = hit.passage.document_span
-    passage = SimpleNamespace(document_id=hit.passage.document_id, span=SimpleNamespace(start=span.start, end=span.end))
-    return SimpleNamespace(passage=passage)
+def _as_hit(passage: Any) -> Any:
+    span = SimpleNamespace(start=passage.document_span.start, end=passage.document_span.end)
+    return SimpleNamespace(passage=SimpleNamespace(document_id=passage.document_id, span=span))
 
 
 def _summary(deadline: float, results: Sequence[dict[str, Any]]) -> dict[str, Any]:

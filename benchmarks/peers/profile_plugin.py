@@ -1,4 +1,4 @@
-"""Samples the cross-encoder plugin under py-spy, on the pairs and the model of the last `make bench`."""
+"""Samples the cross-encoder plugin under py-spy, on the pairs and the model of `make bench`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from peers import checkpoint, pairs
 
 __all__: list[str] = []
 
@@ -15,9 +18,10 @@ _QUERIES = 6
 
 def main(work: Path) -> None:
     """Writes `profile.svg`, a flame graph of all threads that compute, native frames among them."""
-    if not (work / "model").exists() or not (work / "pairs.jsonl").exists():
-        sys.exit("nothing to score yet; run: make bench")
-    given = {"model": str((work / "model").resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
+    model = checkpoint.make(work / "model")
+    if not (work / "pairs.jsonl").exists():
+        pairs.write(pairs.from_documentation(_QUERIES), work / "pairs.jsonl")
+    given = {"model": str(model.resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
     spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--threads", "--output"]
     runner = [sys.executable, str(_RUNNER), json.dumps(given)]
     command = {"queries": list(range(_QUERIES)), "concurrency": 1}

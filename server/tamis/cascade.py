@@ -137,10 +137,13 @@ class Cascade:
             sides[side] = ranking
             improved(stage, self._fused(name, operands, sides))
 
-        failed: list[StageYieldedNothing] = []
+        failed = self._passed_over(operands, until)
+        passed_over = {each.report.stage for each in failed}
 
         async def run_side(operand: Expression) -> None:
             side = _side_name(operand)
+            if side in passed_over:
+                return
             try:
                 sides[side] = await self.rank(
                     operand, prior, until, lambda stage, ranking: side_improved(side, stage, ranking)
@@ -151,6 +154,29 @@ class Cascade:
 
         await _all(run_side(operand) for operand in operands)
         return self._finish(name, operands, sides, failed, until, improved)
+
+    def _passed_over(self, operands: Sequence[Expression], until: Deadline) -> list[StageYieldedNothing]:
+        """Reports the retrievers among several sides that are not worth beginning, and gives what each would raise."""
+        limits = dict(filter(None, map(self._retriever, operands)))
+        dear = limits.keys() - self.planner.worthwhile(limits, until) - self.pipeline.required
+        found = []
+        for name in sorted(dear):
+            run = self.run_of(name, until)
+            run.call.end()
+            run.outcome, run.reason = StageOutcome.SKIPPED, StageReason.DEADLINE
+            run.work, run.total_count = limits[name], limits[name]
+            run.planned = self.planner.promised(name, run.work)
+            found.append(StageYieldedNothing(run.report()))
+            self.report(found[-1].report)
+        return found
+
+    def _retriever(self, operand: Expression) -> tuple[str, int] | None:
+        """An operand that is a retriever and nothing more, with its limit."""
+        match operand:
+            case Leaf(name) | Cut(Leaf(name), _) if self.pipeline.roles[name] is StageRole.RETRIEVER:
+                return name, _limit(operand) if isinstance(operand, Cut) else DEFAULT_DEPTH
+            case _:
+                return None
 
     def _finish(
         self,

@@ -145,6 +145,17 @@ class Planner:
         model = self._costs.of(stage)
         return deadline.remaining >= max(LEAST_SECONDS, model.expected(0.0) if model else 0.0)
 
+    def worthwhile(self, retrievers: Mapping[str, int], deadline: Deadline) -> set[str]:
+        """Which of several retrievers side by side, given with their limits, are worth beginning.
+
+        One that takes longer than there is would only take processors from the others. Where each of them does, the
+        quickest is begun all the same, alone.
+        """
+        models = {name: self._costs.of(name) for name in retrievers}
+        expected = {name: model.expected(float(retrievers[name])) if model else 0.0 for name, model in models.items()}
+        fitting = {name for name, seconds in expected.items() if seconds <= deadline.remaining}
+        return fitting or set(sorted(expected, key=expected.__getitem__)[:1])
+
     def depth(self, stage: str, work: Sequence[float], deadline: Deadline) -> int:
         """How many of the candidates, best first, a reranker gets.
 

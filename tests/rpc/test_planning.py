@@ -98,6 +98,47 @@ async def test_a_reranker_without_a_chance_is_skipped_and_the_answer_is_kept(tmp
     assert completed.finish_reason == pb.FINISH_REASON_ANSWERED
 
 
+async def test_a_retriever_without_a_chance_is_skipped_beside_one_that_has_and_tried_again_some_day(
+    tmp_path: Path,
+) -> None:
+    expression = "(words % 50 | slow % 50) >> rank"
+    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
+    slow = '[stages.slow]\nplugin = "fake-memory"\n'
+    async with (
+        running(parse(f"{server}{fakes(expression)}{slow}")) as started,
+        grpc.aio.insecure_channel(started.address) as channel,
+    ):
+        client, planner = Client(channel, started.address), started.tamis.planner
+        await client.fill()
+        _teach(planner, 0.001)
+        taught(planner, "slow", StageRole.RETRIEVER, lambda _: 100.0)
+        first = {each.stage: each for each in (await _completed(client)).stage_reports}
+        outcomes = [first["slow"].outcome]
+        while outcomes[-1] == pb.STAGE_OUTCOME_SKIPPED:
+            reports = {each.stage: each for each in (await _completed(client)).stage_reports}
+            outcomes.append(reports["slow"].outcome)
+    assert outcomes[0] == pb.STAGE_OUTCOME_SKIPPED
+    assert (first["slow"].reason, first["slow"].done_count) == (pb.STAGE_REASON_DEADLINE, 0)
+    assert first["words"].outcome == pb.STAGE_OUTCOME_RAN
+    assert outcomes[-1] == pb.STAGE_OUTCOME_RAN
+
+
+async def test_a_required_retriever_is_begun_whatever_it_takes(tmp_path: Path) -> None:
+    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
+    slow = '[stages.slow]\nplugin = "fake-memory"\n'
+    config = fakes("words % 50 | slow % 50") + 'required = ["slow"]\n' + slow
+    async with (
+        running(parse(f"{server}{config}")) as started,
+        grpc.aio.insecure_channel(started.address) as channel,
+    ):
+        client, planner = Client(channel, started.address), started.tamis.planner
+        await client.fill()
+        _teach(planner, 0.001)
+        taught(planner, "slow", StageRole.RETRIEVER, lambda _: 100.0)
+        reports = {each.stage: each for each in (await _completed(client)).stage_reports}
+    assert reports["slow"].outcome == pb.STAGE_OUTCOME_RAN
+
+
 async def test_a_search_that_waits_behind_other_reads_ends_before_its_deadline(tmp_path: Path) -> None:
     server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
     async with (

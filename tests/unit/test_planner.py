@@ -125,6 +125,15 @@ def test_what_brings_more_gets_the_time() -> None:
     assert few["late first"] > few["cross first"]
 
 
+def test_a_retriever_that_cannot_be_in_time_is_left_out_where_another_can() -> None:
+    limits = {"bm25": 50, "dense": 50}
+    for seconds, worth in ((0.05, {"bm25", "dense"}), (0.02, {"bm25"}), (0.005, {"bm25"})):
+        assert _measured().worthwhile(limits, Deadline(100.0 + seconds)) == worth
+    assert _measured().worthwhile({"dense": 50}, Deadline(100.005)) == {"dense"}
+    assert _measured().worthwhile(limits, Deadline()) == {"bm25", "dense"}
+    assert Planner().worthwhile(limits, Deadline(100.001)) == {"bm25", "dense"}
+
+
 def test_a_stage_that_is_not_known_gets_its_share_beside_those_that_are() -> None:
     planner = taught(Planner(), "bm25", RETRIEVER, lambda _: 0.01)
     assert _given(planner, "bm25 % 50 >> late", 7.0) == pytest.approx(3.0)
