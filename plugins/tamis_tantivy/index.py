@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -88,10 +90,23 @@ class TantivyIndex:
         await self._run(self._writing, lambda: shutil.rmtree(self._directory, ignore_errors=True))
 
     async def search(
-        self, text: str, filter: Filter | None, *, limit: int, title_boost: float, snippet_length: int
+        self,
+        text: str,
+        filter: Filter | None,
+        *,
+        limit: int,
+        title_boost: float,
+        snippet_length: int,
+        snippets_until: float = math.inf,
     ) -> list[Candidate]:
-        """The best passages by BM25 that may satisfy the filter; none for a text without words."""
-        return await self._run(self._reading, lambda: self._search(text, filter, limit, title_boost, snippet_length))
+        """The best passages by BM25 that may satisfy the filter; none for a text without words.
+
+        The best have their snippets first; what comes after `snippets_until`, on the monotonic clock, has none.
+        """
+        return await self._run(
+            self._reading,
+            lambda: self._search(text, filter, limit, title_boost, snippet_length, snippets_until),
+        )
 
     async def suggest(self, text: str, *, check: Callable[[], None]) -> str:
         """The text with words the index does not have replaced by near ones; empty when there is nothing to replace.
@@ -150,7 +165,7 @@ class TantivyIndex:
         return [(each["passage_id"][0], each["version"][0]) for each in documents]
 
     def _search(
-        self, text: str, filter: Filter | None, limit: int, title_boost: float, snippet_length: int
+        self, text: str, filter: Filter | None, limit: int, title_boost: float, snippet_length: int, until: float
     ) -> list[Candidate]:
         schema, searcher = self._index.schema, self._index.searcher()
         asked = narrowed(read(text, self._analyzer), searcher)
@@ -163,7 +178,8 @@ class TantivyIndex:
         for score, address in searcher.search(query, limit, count=False).hits:
             found = searcher.doc(address)
             id, version = found["passage_id"][0], found["version"][0]
-            excerpt = excerpts.excerpt(found, snippet_length) if excerpts else ("", ())
+            in_time = excerpts is not None and time.monotonic() < until
+            excerpt = excerpts.excerpt(found, snippet_length) if excerpts and in_time else ("", ())
             candidates.append(Candidate(id, version, float(score), ScoreKind.BM25, *excerpt))
         return candidates
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ import tantivy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tamis.model import Candidate
+from tamis.context import Call
+from tamis.deadline import Deadline
+from tamis.model import Candidate, Query
 from tamis.testing.contract.collections import passage
 from tamis_tantivy.analysis import SEPARATOR, analyzer, bigrams, located_runs, runs, separated
 from tamis_tantivy.asked import read
@@ -53,6 +57,19 @@ async def test_what_was_asked_for_is_marked(holding: Any, text: str, query: str,
         (candidate,) = await it.candidates(query)
     assert _marked(candidate) == marked
     assert SEPARATOR not in candidate.snippet
+
+
+async def test_snippets_take_a_quarter_of_the_time_and_the_best_hits_get_theirs_first(
+    holding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = count(100)
+    async with holding(*["a moon"] * 8) as it:
+        clock = SimpleNamespace(monotonic=lambda: 100.0)
+        monkeypatch.setattr("tamis.deadline.time", clock)
+        monkeypatch.setattr("tamis_tantivy.index.time", SimpleNamespace(monotonic=lambda: float(next(seconds))))
+        query = Query("moon", collection="c", generation=1)
+        found = await it.retriever.retrieve(query, limit=8, call=Call(Deadline(112.0)))
+    assert [bool(each.snippet) for each in found] == [True] * 3 + [False] * 5
 
 
 async def test_a_hit_by_its_title_alone_has_no_snippet(holding: Any) -> None:
