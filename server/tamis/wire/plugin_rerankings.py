@@ -20,7 +20,7 @@ class RerankingWriter:
     def response(self, reranking: Reranking, report: pb.PluginReport) -> pb.PluginServiceRerankResponse:
         """What is new in a reranking, in its scores, and its order where the scores do not tell it."""
         message = pb.PluginServiceRerankResponse(
-            ranked_count=reranking.ranked_count, settled=reranking.is_settled, report=report
+            done_count=reranking.ranked_count, settled=reranking.is_settled, report=report
         )
         for index, (before, now) in enumerate(zip(self._scores, reranking.scores, strict=True)):
             if now != before:
@@ -61,8 +61,8 @@ class RerankingReader:
         scored_count = count - scores.count(None)
         if ranked is not None:
             ranked_count = len(ranked)
-        elif message.ranked_count > 0:
-            ranked_count = min(message.ranked_count, count)
+        elif message.done_count > 0:
+            ranked_count = min(message.done_count, count)
         else:
             ranked_count = len(named) if named else scored_count
         return Reranking(scores, ranked_count, order, ranked, is_settled=message.settled)

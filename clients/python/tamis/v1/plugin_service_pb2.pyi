@@ -230,20 +230,20 @@ class PluginServiceRerankRequest(_message.Message):
     def __init__(self, call: _Optional[_Union[PluginCall, _Mapping]] = ..., query: _Optional[str] = ..., top_count: _Optional[int] = ..., passages: _Optional[_Iterable[_Union[_passage_pb2.Passage, _Mapping]]] = ...) -> None: ...
 
 class PluginServiceRerankResponse(_message.Message):
-    __slots__ = ("scores", "order", "ranked", "ranked_count", "settled", "report")
+    __slots__ = ("scores", "order", "ranked", "done_count", "settled", "report")
     SCORES_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
     RANKED_FIELD_NUMBER: _ClassVar[int]
-    RANKED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DONE_COUNT_FIELD_NUMBER: _ClassVar[int]
     SETTLED_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     scores: _containers.RepeatedCompositeFieldContainer[PassageScore]
     order: _containers.RepeatedScalarFieldContainer[int]
     ranked: _containers.RepeatedScalarFieldContainer[int]
-    ranked_count: int
+    done_count: int
     settled: bool
     report: PluginReport
-    def __init__(self, scores: _Optional[_Iterable[_Union[PassageScore, _Mapping]]] = ..., order: _Optional[_Iterable[int]] = ..., ranked: _Optional[_Iterable[int]] = ..., ranked_count: _Optional[int] = ..., settled: _Optional[bool] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
+    def __init__(self, scores: _Optional[_Iterable[_Union[PassageScore, _Mapping]]] = ..., order: _Optional[_Iterable[int]] = ..., ranked: _Optional[_Iterable[int]] = ..., done_count: _Optional[int] = ..., settled: _Optional[bool] = ..., report: _Optional[_Union[PluginReport, _Mapping]] = ...) -> None: ...
 
 class PassageScore(_message.Message):
     __slots__ = ("index", "score")
