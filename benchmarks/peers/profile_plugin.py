@@ -22,7 +22,7 @@ def main(work: Path) -> None:
     if not (work / "pairs.jsonl").exists():
         pairs.write(pairs.from_documentation(_QUERIES), work / "pairs.jsonl")
     given = {"model": str(model.resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
-    spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--nonblocking", "--rate", "20", "--threads", "--output"]
+    spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--rate", "10", "--threads", "--output"]
     runner = [sys.executable, str(_RUNNER), json.dumps(given)]
     command = {"queries": list(range(_QUERIES)), "concurrency": 1}
     subprocess.run(
