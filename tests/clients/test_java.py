@@ -64,8 +64,20 @@ def test_its_own_tests_pass_against_a_real_server(run: Run, built: Built, addres
     options = ["--select-package=tamis.client", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
     output = built.run(run, launcher, *options, TAMIS_ADDRESS=address)
     (passed,) = re.findall(r"(\d+) tests successful", output)
-    assert int(passed) >= 34, output
+    assert int(passed) >= 55, output
     assert re.search(r" 0 containers skipped", output)
+
+
+def test_the_first_program_of_its_readme_runs(run: Run, built: Built, address: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```java\n(.*?)^```$", (CLIENTS / "java/README.md").read_text(), re.MULTILINE | re.DOTALL)
+    first, _, filters, errors = blocks  # the second is for Java 21
+    more = f"static void more(Client client) {{\n{filters}\n{errors}\n}}\n"
+    program = tmp_path / "Minute.java"
+    text = first.replace("127.0.0.1:7601", address).replace("handbook", "java-readme")
+    text = text.replace("public static void main", f"{more}public static void main")
+    program.write_text("import java.time.Instant;\nimport tamis.v1.FilterOuterClass.Filter;\n" + text)
+    said = built.run(run, str(program))
+    assert said == "Parental leave is twelve weeks, paid in full.\n" * 2
 
 
 def test_its_example_shows_a_search(run: Run, built: Built, address: str) -> None:
