@@ -64,7 +64,7 @@ def test_its_own_tests_pass_against_a_real_server(run: Run, built: Built, addres
     options = ["--select-package=tamis.client", "--disable-banner", "--disable-ansi-colors", "--details=tree"]
     output = built.run(run, launcher, *options, TAMIS_ADDRESS=address)
     (passed,) = re.findall(r"(\d+) tests successful", output)
-    assert int(passed) >= 55, output
+    assert int(passed) >= 50, output
     assert re.search(r" 0 containers skipped", output)
 
 

@@ -21,6 +21,10 @@ type PluginServiceClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Turns texts into vectors, of a component with the role EMBEDDER.
 	Embed(ctx context.Context, opts ...grpc.CallOption) (PluginService_EmbedClient, error)
+	// Weighs the terms of texts, of an EMBEDDER that says `embeds_sparse`.
+	EmbedSparse(ctx context.Context, opts ...grpc.CallOption) (PluginService_EmbedSparseClient, error)
+	// Turns each token of texts into a vector, of an EMBEDDER that says `embeds_tokens`.
+	EmbedTokens(ctx context.Context, opts ...grpc.CallOption) (PluginService_EmbedTokensClient, error)
 	// Orders passages, of a component with the role RERANKER, and sends every better order as soon as it is known: the
 	// last one when the deadline passes is the result. No passages give no response.
 	Rerank(ctx context.Context, opts ...grpc.CallOption) (PluginService_RerankClient, error)
@@ -31,6 +35,9 @@ type PluginServiceClient interface {
 	Generate(ctx context.Context, opts ...grpc.CallOption) (PluginService_GenerateClient, error)
 	// Continues a conversation, of a component with the role LLM. The texts concatenate to the answer.
 	Complete(ctx context.Context, in *CompleteRequest, opts ...grpc.CallOption) (PluginService_CompleteClient, error)
+	// Says how probable each of some continuations of a conversation is, of a component with the role LLM. UNIMPLEMENTED
+	// when the model does not tell.
+	ScoreChoices(ctx context.Context, in *ScoreChoicesRequest, opts ...grpc.CallOption) (*ScoreChoicesResponse, error)
 	// Says up to which sequence everything is durable in an index; opens it, or makes it, where that has not been done.
 	GetCheckpoint(ctx context.Context, in *GetCheckpointRequest, opts ...grpc.CallOption) (*GetCheckpointResponse, error)
 	// Begins to write an index in an epoch. From then on nothing that is applied in an earlier one changes it; what is
@@ -98,8 +105,70 @@ func (x *pluginServiceEmbedClient) Recv() (*EmbedResponse, error) {
 	return m, nil
 }
 
+func (c *pluginServiceClient) EmbedSparse(ctx context.Context, opts ...grpc.CallOption) (PluginService_EmbedSparseClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[1], "/tamis.v1.PluginService/EmbedSparse", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &pluginServiceEmbedSparseClient{stream}
+	return x, nil
+}
+
+type PluginService_EmbedSparseClient interface {
+	Send(*EmbedSparseRequest) error
+	Recv() (*EmbedSparseResponse, error)
+	grpc.ClientStream
+}
+
+type pluginServiceEmbedSparseClient struct {
+	grpc.ClientStream
+}
+
+func (x *pluginServiceEmbedSparseClient) Send(m *EmbedSparseRequest) error {
+	return x.ClientStream.SendMsg(m)
+}
+
+func (x *pluginServiceEmbedSparseClient) Recv() (*EmbedSparseResponse, error) {
+	m := new(EmbedSparseResponse)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (c *pluginServiceClient) EmbedTokens(ctx context.Context, opts ...grpc.CallOption) (PluginService_EmbedTokensClient, error) {
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[2], "/tamis.v1.PluginService/EmbedTokens", opts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &pluginServiceEmbedTokensClient{stream}
+	return x, nil
+}
+
+type PluginService_EmbedTokensClient interface {
+	Send(*EmbedTokensRequest) error
+	Recv() (*EmbedTokensResponse, error)
+	grpc.ClientStream
+}
+
+type pluginServiceEmbedTokensClient struct {
+	grpc.ClientStream
+}
+
+func (x *pluginServiceEmbedTokensClient) Send(m *EmbedTokensRequest) error {
+	return x.ClientStream.SendMsg(m)
+}
+
+func (x *pluginServiceEmbedTokensClient) Recv() (*EmbedTokensResponse, error) {
+	m := new(EmbedTokensResponse)
+	if err := x.ClientStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
 func (c *pluginServiceClient) Rerank(ctx context.Context, opts ...grpc.CallOption) (PluginService_RerankClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[1], "/tamis.v1.PluginService/Rerank", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[3], "/tamis.v1.PluginService/Rerank", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +199,7 @@ func (x *pluginServiceRerankClient) Recv() (*PluginServiceRerankResponse, error)
 }
 
 func (c *pluginServiceClient) Retrieve(ctx context.Context, in *PluginServiceRetrieveRequest, opts ...grpc.CallOption) (PluginService_RetrieveClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[2], "/tamis.v1.PluginService/Retrieve", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[4], "/tamis.v1.PluginService/Retrieve", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +231,7 @@ func (x *pluginServiceRetrieveClient) Recv() (*PluginServiceRetrieveResponse, er
 }
 
 func (c *pluginServiceClient) Generate(ctx context.Context, opts ...grpc.CallOption) (PluginService_GenerateClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[3], "/tamis.v1.PluginService/Generate", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[5], "/tamis.v1.PluginService/Generate", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +262,7 @@ func (x *pluginServiceGenerateClient) Recv() (*PluginServiceGenerateResponse, er
 }
 
 func (c *pluginServiceClient) Complete(ctx context.Context, in *CompleteRequest, opts ...grpc.CallOption) (PluginService_CompleteClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[4], "/tamis.v1.PluginService/Complete", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[6], "/tamis.v1.PluginService/Complete", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -224,6 +293,15 @@ func (x *pluginServiceCompleteClient) Recv() (*CompleteResponse, error) {
 	return m, nil
 }
 
+func (c *pluginServiceClient) ScoreChoices(ctx context.Context, in *ScoreChoicesRequest, opts ...grpc.CallOption) (*ScoreChoicesResponse, error) {
+	out := new(ScoreChoicesResponse)
+	err := c.cc.Invoke(ctx, "/tamis.v1.PluginService/ScoreChoices", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) GetCheckpoint(ctx context.Context, in *GetCheckpointRequest, opts ...grpc.CallOption) (*GetCheckpointResponse, error) {
 	out := new(GetCheckpointResponse)
 	err := c.cc.Invoke(ctx, "/tamis.v1.PluginService/GetCheckpoint", in, out, opts...)
@@ -243,7 +321,7 @@ func (c *pluginServiceClient) TakeOverIndex(ctx context.Context, in *TakeOverInd
 }
 
 func (c *pluginServiceClient) ApplyChanges(ctx context.Context, opts ...grpc.CallOption) (PluginService_ApplyChangesClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[5], "/tamis.v1.PluginService/ApplyChanges", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[7], "/tamis.v1.PluginService/ApplyChanges", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +355,7 @@ func (x *pluginServiceApplyChangesClient) CloseAndRecv() (*ApplyChangesResponse,
 }
 
 func (c *pluginServiceClient) ListIndexedPassages(ctx context.Context, in *ListIndexedPassagesRequest, opts ...grpc.CallOption) (PluginService_ListIndexedPassagesClient, error) {
-	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[6], "/tamis.v1.PluginService/ListIndexedPassages", opts...)
+	stream, err := c.cc.NewStream(ctx, &_PluginService_serviceDesc.Streams[8], "/tamis.v1.PluginService/ListIndexedPassages", opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +403,10 @@ type PluginServiceServer interface {
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Turns texts into vectors, of a component with the role EMBEDDER.
 	Embed(PluginService_EmbedServer) error
+	// Weighs the terms of texts, of an EMBEDDER that says `embeds_sparse`.
+	EmbedSparse(PluginService_EmbedSparseServer) error
+	// Turns each token of texts into a vector, of an EMBEDDER that says `embeds_tokens`.
+	EmbedTokens(PluginService_EmbedTokensServer) error
 	// Orders passages, of a component with the role RERANKER, and sends every better order as soon as it is known: the
 	// last one when the deadline passes is the result. No passages give no response.
 	Rerank(PluginService_RerankServer) error
@@ -335,6 +417,9 @@ type PluginServiceServer interface {
 	Generate(PluginService_GenerateServer) error
 	// Continues a conversation, of a component with the role LLM. The texts concatenate to the answer.
 	Complete(*CompleteRequest, PluginService_CompleteServer) error
+	// Says how probable each of some continuations of a conversation is, of a component with the role LLM. UNIMPLEMENTED
+	// when the model does not tell.
+	ScoreChoices(context.Context, *ScoreChoicesRequest) (*ScoreChoicesResponse, error)
 	// Says up to which sequence everything is durable in an index; opens it, or makes it, where that has not been done.
 	GetCheckpoint(context.Context, *GetCheckpointRequest) (*GetCheckpointResponse, error)
 	// Begins to write an index in an epoch. From then on nothing that is applied in an earlier one changes it; what is
@@ -365,6 +450,12 @@ func (UnimplementedPluginServiceServer) Describe(context.Context, *DescribeReque
 func (UnimplementedPluginServiceServer) Embed(PluginService_EmbedServer) error {
 	return status.Errorf(codes.Unimplemented, "method Embed not implemented")
 }
+func (UnimplementedPluginServiceServer) EmbedSparse(PluginService_EmbedSparseServer) error {
+	return status.Errorf(codes.Unimplemented, "method EmbedSparse not implemented")
+}
+func (UnimplementedPluginServiceServer) EmbedTokens(PluginService_EmbedTokensServer) error {
+	return status.Errorf(codes.Unimplemented, "method EmbedTokens not implemented")
+}
 func (UnimplementedPluginServiceServer) Rerank(PluginService_RerankServer) error {
 	return status.Errorf(codes.Unimplemented, "method Rerank not implemented")
 }
@@ -376,6 +467,9 @@ func (UnimplementedPluginServiceServer) Generate(PluginService_GenerateServer) e
 }
 func (UnimplementedPluginServiceServer) Complete(*CompleteRequest, PluginService_CompleteServer) error {
 	return status.Errorf(codes.Unimplemented, "method Complete not implemented")
+}
+func (UnimplementedPluginServiceServer) ScoreChoices(context.Context, *ScoreChoicesRequest) (*ScoreChoicesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ScoreChoices not implemented")
 }
 func (UnimplementedPluginServiceServer) GetCheckpoint(context.Context, *GetCheckpointRequest) (*GetCheckpointResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method GetCheckpoint not implemented")
@@ -443,6 +537,58 @@ func (x *pluginServiceEmbedServer) Send(m *EmbedResponse) error {
 
 func (x *pluginServiceEmbedServer) Recv() (*EmbedRequest, error) {
 	m := new(EmbedRequest)
+	if err := x.ServerStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func _PluginService_EmbedSparse_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PluginServiceServer).EmbedSparse(&pluginServiceEmbedSparseServer{stream})
+}
+
+type PluginService_EmbedSparseServer interface {
+	Send(*EmbedSparseResponse) error
+	Recv() (*EmbedSparseRequest, error)
+	grpc.ServerStream
+}
+
+type pluginServiceEmbedSparseServer struct {
+	grpc.ServerStream
+}
+
+func (x *pluginServiceEmbedSparseServer) Send(m *EmbedSparseResponse) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func (x *pluginServiceEmbedSparseServer) Recv() (*EmbedSparseRequest, error) {
+	m := new(EmbedSparseRequest)
+	if err := x.ServerStream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func _PluginService_EmbedTokens_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PluginServiceServer).EmbedTokens(&pluginServiceEmbedTokensServer{stream})
+}
+
+type PluginService_EmbedTokensServer interface {
+	Send(*EmbedTokensResponse) error
+	Recv() (*EmbedTokensRequest, error)
+	grpc.ServerStream
+}
+
+type pluginServiceEmbedTokensServer struct {
+	grpc.ServerStream
+}
+
+func (x *pluginServiceEmbedTokensServer) Send(m *EmbedTokensResponse) error {
+	return x.ServerStream.SendMsg(m)
+}
+
+func (x *pluginServiceEmbedTokensServer) Recv() (*EmbedTokensRequest, error) {
+	m := new(EmbedTokensRequest)
 	if err := x.ServerStream.RecvMsg(m); err != nil {
 		return nil, err
 	}
@@ -541,6 +687,24 @@ type pluginServiceCompleteServer struct {
 
 func (x *pluginServiceCompleteServer) Send(m *CompleteResponse) error {
 	return x.ServerStream.SendMsg(m)
+}
+
+func _PluginService_ScoreChoices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScoreChoicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).ScoreChoices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/tamis.v1.PluginService/ScoreChoices",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).ScoreChoices(ctx, req.(*ScoreChoicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _PluginService_GetCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -653,6 +817,10 @@ var _PluginService_serviceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_Describe_Handler,
 		},
 		{
+			MethodName: "ScoreChoices",
+			Handler:    _PluginService_ScoreChoices_Handler,
+		},
+		{
 			MethodName: "GetCheckpoint",
 			Handler:    _PluginService_GetCheckpoint_Handler,
 		},
@@ -669,6 +837,18 @@ var _PluginService_serviceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Embed",
 			Handler:       _PluginService_Embed_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "EmbedSparse",
+			Handler:       _PluginService_EmbedSparse_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "EmbedTokens",
+			Handler:       _PluginService_EmbedTokens_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -114,8 +114,7 @@ export class Connection {
     return (next) => async (request) => {
       for (const [key, value] of Object.entries(metadata)) request.header.set(key, value);
       if (tenant) request.header.set(tenantHeader, tenant);
-      const now =
-        typeof token === "function" ? await unlessAborted(asked(token), request.signal, this.closed) : token;
+      const now = typeof token === "function" ? await unlessAborted(asked(token), request.signal, this.closed) : token;
       if (now) request.header.set("authorization", `Bearer ${now}`);
       this.closed.throwIfAborted();
       return next(request);

@@ -6,7 +6,8 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { Filter } from "./filter_pb.js";
 import { file_tamis_v1_filter } from "./filter_pb.js";
 import type { ByteSpan, FinishReason, Hit, Passage, ScoreKind, Usage } from "./passage_pb.js";
@@ -21,7 +22,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file tamis/v1/plugin_service.proto.
  */
 export const file_tamis_v1_plugin_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch10YW1pcy92MS9wbHVnaW5fc2VydmljZS5wcm90bxIIdGFtaXMudjEiPwoPRGVzY3JpYmVSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIZChFjb250cmFjdF92ZXJzaW9ucxgCIAMoBSKmAwoQRGVzY3JpYmVSZXNwb25zZRIYChBjb250cmFjdF92ZXJzaW9uGAEgASgFEiIKBHJvbGUYAiABKA4yFC50YW1pcy52MS5QbHVnaW5Sb2xlEg4KBnBsdWdpbhgDIAEoCRIWCg5wbHVnaW5fdmVyc2lvbhgEIAEoCRIwCg9zZXR0aW5nc19zY2hlbWEYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EicKCnNjb3JlX2tpbmQYBiABKA4yEy50YW1pcy52MS5TY29yZUtpbmQSGAoQZmlsdGVyX29wZXJhdG9ycxgHIAMoCRIRCglsYW5ndWFnZXMYCCADKAkSFwoPY2FuZGlkYXRlX2xpbWl0GAkgASgFEhYKDmNyb3NzX2RvY3VtZW50GAogASgIEhMKC2tlZXBzX2luZGV4GAsgASgIEhcKD2RpbWVuc2lvbl9jb3VudBgMIAEoBRITCgt0b2tlbl9saW1pdBgNIAEoBRITCgtmaW5nZXJwcmludBgOIAEoCRIbChNjb250ZXh0X3Rva2VuX2NvdW50GA8gASgFIuMBCgpQbHVnaW5DYWxsEhEKCWNvbXBvbmVudBgBIAEoCRIYChBjb250cmFjdF92ZXJzaW9uGAIgASgFEhIKCnJlcXVlc3RfaWQYAyABKAkSDgoGdGVuYW50GAQgASgJEg8KB3N1YmplY3QYBSABKAkSMgoHb3B0aW9ucxgGIAMoCzIhLnRhbWlzLnYxLlBsdWdpbkNhbGwuT3B0aW9uc0VudHJ5Gj8KDE9wdGlvbnNFbnRyeRILCgNrZXkYASABKAkSHgoFdmFsdWUYAiABKAsyDy50YW1pcy52MS5WYWx1ZToCOAEiYAoMUGx1Z2luUmVwb3J0Eh4KBXVzYWdlGAEgASgLMg8udGFtaXMudjEuVXNhZ2USIQoHY2hhcmdlcxgCIAMoCzIQLnRhbWlzLnYxLkNoYXJnZRINCgVub3RlcxgDIAMoCSJNCgZDaGFyZ2USDwoHcHJvZHVjdBgBIAEoCRIjCgR1bml0GAIgASgOMhUudGFtaXMudjEuQmlsbGluZ1VuaXQSDQoFY291bnQYAyABKAEifQoMRW1iZWRSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEiUKCXRleHRfa2luZBgCIAEoDjISLnRhbWlzLnYxLlRleHRLaW5kEhMKC2ZpbmdlcnByaW50GAMgASgJEg0KBXRleHRzGAQgAygJIkgKDUVtYmVkUmVzcG9uc2USDwoHdmVjdG9ycxgBIAEoDBImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQihwEKGlBsdWdpblNlcnZpY2VSZXJhbmtSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEg0KBXF1ZXJ5GAIgASgJEhEKCXRvcF9jb3VudBgDIAEoBRIjCghwYXNzYWdlcxgEIAMoCzIRLnRhbWlzLnYxLlBhc3NhZ2UiswEKG1BsdWdpblNlcnZpY2VSZXJhbmtSZXNwb25zZRImCgZzY29yZXMYASADKAsyFi50YW1pcy52MS5QYXNzYWdlU2NvcmUSDQoFb3JkZXIYAiADKAUSDgoGcmFua2VkGAMgAygFEhQKDHJhbmtlZF9jb3VudBgEIAEoBRIPCgdzZXR0bGVkGAUgASgIEiYKBnJlcG9ydBgGIAEoCzIWLnRhbWlzLnYxLlBsdWdpblJlcG9ydCI7CgxQYXNzYWdlU2NvcmUSDQoFaW5kZXgYASABKAUSEgoFc2NvcmUYAiABKAFIAIgBAUIICgZfc2NvcmUiyQEKHFBsdWdpblNlcnZpY2VSZXRyaWV2ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSDQoFcXVlcnkYAiABKAkSEgoKY29sbGVjdGlvbhgDIAEoCRInCgVpbmRleBgEIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlEiAKBmZpbHRlchgFIAEoCzIQLnRhbWlzLnYxLkZpbHRlchIXCg9jYW5kaWRhdGVfbGltaXQYBiABKAUicAodUGx1Z2luU2VydmljZVJldHJpZXZlUmVzcG9uc2USJwoKY2FuZGlkYXRlcxgBIAMoCzITLnRhbWlzLnYxLkNhbmRpZGF0ZRImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQisgEKCUNhbmRpZGF0ZRISCgpwYXNzYWdlX2lkGAEgASgJEhgKEGRvY3VtZW50X3ZlcnNpb24YAiABKAMSDQoFc2NvcmUYAyABKAESJwoKc2NvcmVfa2luZBgEIAEoDjITLnRhbWlzLnYxLlNjb3JlS2luZBIPCgdzbmlwcGV0GAUgASgJEi4KEnNuaXBwZXRfaGlnaGxpZ2h0cxgGIAMoCzISLnRhbWlzLnYxLkJ5dGVTcGFuIm4KHFBsdWdpblNlcnZpY2VHZW5lcmF0ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSDQoFcXVlcnkYAiABKAkSGwoEaGl0cxgDIAMoCzINLnRhbWlzLnYxLkhpdCKcAQodUGx1Z2luU2VydmljZUdlbmVyYXRlUmVzcG9uc2USJAoFZGVsdGEYASABKAsyFS50YW1pcy52MS5BbnN3ZXJEZWx0YRItCg1maW5pc2hfcmVhc29uGAIgASgOMhYudGFtaXMudjEuRmluaXNoUmVhc29uEiYKBnJlcG9ydBgDIAEoCzIWLnRhbWlzLnYxLlBsdWdpblJlcG9ydCJ6Cg9Db21wbGV0ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSJwoIbWVzc2FnZXMYAiADKAsyFS50YW1pcy52MS5DaGF0TWVzc2FnZRIaChJvdXRwdXRfdG9rZW5fbGltaXQYAyABKAUiKQoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIMCgR0ZXh0GAIgASgJIkgKEENvbXBsZXRlUmVzcG9uc2USDAoEdGV4dBgBIAEoCRImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQiLwoOSW5kZXhSZWZlcmVuY2USCwoDa2V5GAEgASgJEhAKCGxhbmd1YWdlGAIgASgJImMKFEdldENoZWNrcG9pbnRSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEicKBWluZGV4GAIgASgLMhgudGFtaXMudjEuSW5kZXhSZWZlcmVuY2UiKQoVR2V0Q2hlY2twb2ludFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgDInIKFFRha2VPdmVySW5kZXhSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEicKBWluZGV4GAIgASgLMhgudGFtaXMudjEuSW5kZXhSZWZlcmVuY2USDQoFZXBvY2gYAyABKAMiKQoVVGFrZU92ZXJJbmRleFJlc3BvbnNlEhAKCHNlcXVlbmNlGAEgASgDIr4BChNBcHBseUNoYW5nZXNSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEicKBWluZGV4GAIgASgLMhgudGFtaXMudjEuSW5kZXhSZWZlcmVuY2USDQoFZXBvY2gYAyABKAMSFgoOa25vd25fc2VxdWVuY2UYBCABKAMSEAoIc2VxdWVuY2UYBSABKAMSIQoHY2hhbmdlcxgGIAMoCzIQLnRhbWlzLnYxLkNoYW5nZSJnCgZDaGFuZ2USEAoIc2VxdWVuY2UYASABKAMSEwoLZG9jdW1lbnRfaWQYAiABKAkSIwoIcGFzc2FnZXMYAyADKAsyES50YW1pcy52MS5QYXNzYWdlEhEKCWNvbnRpbnVlZBgEIAEoCCIWChRBcHBseUNoYW5nZXNSZXNwb25zZSJpChpMaXN0SW5kZXhlZFBhc3NhZ2VzUmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCgVpbmRleBgCIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlIkkKG0xpc3RJbmRleGVkUGFzc2FnZXNSZXNwb25zZRIqCghwYXNzYWdlcxgBIAMoCzIYLnRhbWlzLnYxLkluZGV4ZWRQYXNzYWdlIj4KDkluZGV4ZWRQYXNzYWdlEhIKCnBhc3NhZ2VfaWQYASABKAkSGAoQZG9jdW1lbnRfdmVyc2lvbhgCIAEoAyJfChBEcm9wSW5kZXhSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEicKBWluZGV4GAIgASgLMhgudGFtaXMudjEuSW5kZXhSZWZlcmVuY2UiEwoRRHJvcEluZGV4UmVzcG9uc2UqqAEKClBsdWdpblJvbGUSGwoXUExVR0lOX1JPTEVfVU5TUEVDSUZJRUQQABIYChRQTFVHSU5fUk9MRV9FTUJFRERFUhABEhgKFFBMVUdJTl9ST0xFX1JFUkFOS0VSEAISGQoVUExVR0lOX1JPTEVfUkVUUklFVkVSEAMSGQoVUExVR0lOX1JPTEVfR0VORVJBVE9SEAQSEwoPUExVR0lOX1JPTEVfTExNEAUqgQEKC0JpbGxpbmdVbml0EhwKGEJJTExJTkdfVU5JVF9VTlNQRUNJRklFRBAAEhcKE0JJTExJTkdfVU5JVF9TRUFSQ0gQARIcChhCSUxMSU5HX1VOSVRfSU5QVVRfVE9LRU4QAhIdChlCSUxMSU5HX1VOSVRfT1VUUFVUX1RPS0VOEAMqUQoIVGV4dEtpbmQSGQoVVEVYVF9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPVEVYVF9LSU5EX1FVRVJZEAESFQoRVEVYVF9LSU5EX1BBU1NBR0UQAjKRBwoNUGx1Z2luU2VydmljZRJBCghEZXNjcmliZRIZLnRhbWlzLnYxLkRlc2NyaWJlUmVxdWVzdBoaLnRhbWlzLnYxLkRlc2NyaWJlUmVzcG9uc2USPAoFRW1iZWQSFi50YW1pcy52MS5FbWJlZFJlcXVlc3QaFy50YW1pcy52MS5FbWJlZFJlc3BvbnNlKAEwARJZCgZSZXJhbmsSJC50YW1pcy52MS5QbHVnaW5TZXJ2aWNlUmVyYW5rUmVxdWVzdBolLnRhbWlzLnYxLlBsdWdpblNlcnZpY2VSZXJhbmtSZXNwb25zZSgBMAESXQoIUmV0cmlldmUSJi50YW1pcy52MS5QbHVnaW5TZXJ2aWNlUmV0cmlldmVSZXF1ZXN0GicudGFtaXMudjEuUGx1Z2luU2VydmljZVJldHJpZXZlUmVzcG9uc2UwARJfCghHZW5lcmF0ZRImLnRhbWlzLnYxLlBsdWdpblNlcnZpY2VHZW5lcmF0ZVJlcXVlc3QaJy50YW1pcy52MS5QbHVnaW5TZXJ2aWNlR2VuZXJhdGVSZXNwb25zZSgBMAESQwoIQ29tcGxldGUSGS50YW1pcy52MS5Db21wbGV0ZVJlcXVlc3QaGi50YW1pcy52MS5Db21wbGV0ZVJlc3BvbnNlMAESUAoNR2V0Q2hlY2twb2ludBIeLnRhbWlzLnYxLkdldENoZWNrcG9pbnRSZXF1ZXN0Gh8udGFtaXMudjEuR2V0Q2hlY2twb2ludFJlc3BvbnNlElAKDVRha2VPdmVySW5kZXgSHi50YW1pcy52MS5UYWtlT3ZlckluZGV4UmVxdWVzdBofLnRhbWlzLnYxLlRha2VPdmVySW5kZXhSZXNwb25zZRJPCgxBcHBseUNoYW5nZXMSHS50YW1pcy52MS5BcHBseUNoYW5nZXNSZXF1ZXN0Gh4udGFtaXMudjEuQXBwbHlDaGFuZ2VzUmVzcG9uc2UoARJkChNMaXN0SW5kZXhlZFBhc3NhZ2VzEiQudGFtaXMudjEuTGlzdEluZGV4ZWRQYXNzYWdlc1JlcXVlc3QaJS50YW1pcy52MS5MaXN0SW5kZXhlZFBhc3NhZ2VzUmVzcG9uc2UwARJECglEcm9wSW5kZXgSGi50YW1pcy52MS5Ecm9wSW5kZXhSZXF1ZXN0GhsudGFtaXMudjEuRHJvcEluZGV4UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_struct, file_tamis_v1_filter, file_tamis_v1_passage, file_tamis_v1_search_service, file_tamis_v1_value]);
+  fileDesc("Ch10YW1pcy92MS9wbHVnaW5fc2VydmljZS5wcm90bxIIdGFtaXMudjEiPwoPRGVzY3JpYmVSZXF1ZXN0EhEKCWNvbXBvbmVudBgBIAEoCRIZChFjb250cmFjdF92ZXJzaW9ucxgCIAMoBSLUAwoQRGVzY3JpYmVSZXNwb25zZRIYChBjb250cmFjdF92ZXJzaW9uGAEgASgFEiIKBHJvbGUYAiABKA4yFC50YW1pcy52MS5QbHVnaW5Sb2xlEg4KBnBsdWdpbhgDIAEoCRIWCg5wbHVnaW5fdmVyc2lvbhgEIAEoCRIwCg9zZXR0aW5nc19zY2hlbWEYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EicKCnNjb3JlX2tpbmQYBiABKA4yEy50YW1pcy52MS5TY29yZUtpbmQSGAoQZmlsdGVyX29wZXJhdG9ycxgHIAMoCRIRCglsYW5ndWFnZXMYCCADKAkSFwoPY2FuZGlkYXRlX2xpbWl0GAkgASgFEhYKDmNyb3NzX2RvY3VtZW50GAogASgIEhMKC2tlZXBzX2luZGV4GAsgASgIEhcKD2RpbWVuc2lvbl9jb3VudBgMIAEoBRITCgt0b2tlbl9saW1pdBgNIAEoBRITCgtmaW5nZXJwcmludBgOIAEoCRIbChNjb250ZXh0X3Rva2VuX2NvdW50GA8gASgFEhUKDWVtYmVkc19zcGFyc2UYECABKAgSFQoNZW1iZWRzX3Rva2VucxgRIAEoCCKXAgoKUGx1Z2luQ2FsbBIRCgljb21wb25lbnQYASABKAkSGAoQY29udHJhY3RfdmVyc2lvbhgCIAEoBRISCgpyZXF1ZXN0X2lkGAMgASgJEg4KBnRlbmFudBgEIAEoCRIPCgdzdWJqZWN0GAUgASgJEjIKB29wdGlvbnMYBiADKAsyIS50YW1pcy52MS5QbHVnaW5DYWxsLk9wdGlvbnNFbnRyeRIyCg9idWRnZXRfZHVyYXRpb24YByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24aPwoMT3B0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRIeCgV2YWx1ZRgCIAEoCzIPLnRhbWlzLnYxLlZhbHVlOgI4ASJgCgxQbHVnaW5SZXBvcnQSHgoFdXNhZ2UYASABKAsyDy50YW1pcy52MS5Vc2FnZRIhCgdjaGFyZ2VzGAIgAygLMhAudGFtaXMudjEuQ2hhcmdlEg0KBW5vdGVzGAMgAygJIk0KBkNoYXJnZRIPCgdwcm9kdWN0GAEgASgJEiMKBHVuaXQYAiABKA4yFS50YW1pcy52MS5CaWxsaW5nVW5pdBINCgVjb3VudBgDIAEoASJ9CgxFbWJlZFJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSJQoJdGV4dF9raW5kGAIgASgOMhIudGFtaXMudjEuVGV4dEtpbmQSEwoLZmluZ2VycHJpbnQYAyABKAkSDQoFdGV4dHMYBCADKAkiSAoNRW1iZWRSZXNwb25zZRIPCgd2ZWN0b3JzGAEgASgMEiYKBnJlcG9ydBgCIAEoCzIWLnRhbWlzLnYxLlBsdWdpblJlcG9ydCKDAQoSRW1iZWRTcGFyc2VSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEiUKCXRleHRfa2luZBgCIAEoDjISLnRhbWlzLnYxLlRleHRLaW5kEhMKC2ZpbmdlcnByaW50GAMgASgJEg0KBXRleHRzGAQgAygJImwKE0VtYmVkU3BhcnNlUmVzcG9uc2USLQoKZW1iZWRkaW5ncxgBIAMoCzIZLnRhbWlzLnYxLlNwYXJzZUVtYmVkZGluZxImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQiMQoPU3BhcnNlRW1iZWRkaW5nEg0KBXRlcm1zGAEgASgMEg8KB3dlaWdodHMYAiABKAwigwEKEkVtYmVkVG9rZW5zUmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBIlCgl0ZXh0X2tpbmQYAiABKA4yEi50YW1pcy52MS5UZXh0S2luZBITCgtmaW5nZXJwcmludBgDIAEoCRINCgV0ZXh0cxgEIAMoCSKLAQoTRW1iZWRUb2tlbnNSZXNwb25zZRIdChV0b2tlbl9kaW1lbnNpb25fY291bnQYASABKAUSLQoKZW1iZWRkaW5ncxgCIAMoCzIZLnRhbWlzLnYxLlRva2VuRW1iZWRkaW5ncxImCgZyZXBvcnQYAyABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQiIgoPVG9rZW5FbWJlZGRpbmdzEg8KB3ZlY3RvcnMYASABKAwihwEKGlBsdWdpblNlcnZpY2VSZXJhbmtSZXF1ZXN0EiIKBGNhbGwYASABKAsyFC50YW1pcy52MS5QbHVnaW5DYWxsEg0KBXF1ZXJ5GAIgASgJEhEKCXRvcF9jb3VudBgDIAEoBRIjCghwYXNzYWdlcxgEIAMoCzIRLnRhbWlzLnYxLlBhc3NhZ2UiswEKG1BsdWdpblNlcnZpY2VSZXJhbmtSZXNwb25zZRImCgZzY29yZXMYASADKAsyFi50YW1pcy52MS5QYXNzYWdlU2NvcmUSDQoFb3JkZXIYAiADKAUSDgoGcmFua2VkGAMgAygFEhQKDHJhbmtlZF9jb3VudBgEIAEoBRIPCgdzZXR0bGVkGAUgASgIEiYKBnJlcG9ydBgGIAEoCzIWLnRhbWlzLnYxLlBsdWdpblJlcG9ydCI7CgxQYXNzYWdlU2NvcmUSDQoFaW5kZXgYASABKAUSEgoFc2NvcmUYAiABKAFIAIgBAUIICgZfc2NvcmUiyQEKHFBsdWdpblNlcnZpY2VSZXRyaWV2ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSDQoFcXVlcnkYAiABKAkSEgoKY29sbGVjdGlvbhgDIAEoCRInCgVpbmRleBgEIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlEiAKBmZpbHRlchgFIAEoCzIQLnRhbWlzLnYxLkZpbHRlchIXCg9jYW5kaWRhdGVfbGltaXQYBiABKAUicAodUGx1Z2luU2VydmljZVJldHJpZXZlUmVzcG9uc2USJwoKY2FuZGlkYXRlcxgBIAMoCzITLnRhbWlzLnYxLkNhbmRpZGF0ZRImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQisgEKCUNhbmRpZGF0ZRISCgpwYXNzYWdlX2lkGAEgASgJEhgKEGRvY3VtZW50X3ZlcnNpb24YAiABKAMSDQoFc2NvcmUYAyABKAESJwoKc2NvcmVfa2luZBgEIAEoDjITLnRhbWlzLnYxLlNjb3JlS2luZBIPCgdzbmlwcGV0GAUgASgJEi4KEnNuaXBwZXRfaGlnaGxpZ2h0cxgGIAMoCzISLnRhbWlzLnYxLkJ5dGVTcGFuIm4KHFBsdWdpblNlcnZpY2VHZW5lcmF0ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSDQoFcXVlcnkYAiABKAkSGwoEaGl0cxgDIAMoCzINLnRhbWlzLnYxLkhpdCKcAQodUGx1Z2luU2VydmljZUdlbmVyYXRlUmVzcG9uc2USJAoFZGVsdGEYASABKAsyFS50YW1pcy52MS5BbnN3ZXJEZWx0YRItCg1maW5pc2hfcmVhc29uGAIgASgOMhYudGFtaXMudjEuRmluaXNoUmVhc29uEiYKBnJlcG9ydBgDIAEoCzIWLnRhbWlzLnYxLlBsdWdpblJlcG9ydCJ6Cg9Db21wbGV0ZVJlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSJwoIbWVzc2FnZXMYAiADKAsyFS50YW1pcy52MS5DaGF0TWVzc2FnZRIaChJvdXRwdXRfdG9rZW5fbGltaXQYAyABKAUiKQoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIMCgR0ZXh0GAIgASgJIkgKEENvbXBsZXRlUmVzcG9uc2USDAoEdGV4dBgBIAEoCRImCgZyZXBvcnQYAiABKAsyFi50YW1pcy52MS5QbHVnaW5SZXBvcnQicwoTU2NvcmVDaG9pY2VzUmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCghtZXNzYWdlcxgCIAMoCzIVLnRhbWlzLnYxLkNoYXRNZXNzYWdlEg8KB2Nob2ljZXMYAyADKAkiWQoUU2NvcmVDaG9pY2VzUmVzcG9uc2USGQoRbG9nX3Byb2JhYmlsaXRpZXMYASADKAESJgoGcmVwb3J0GAIgASgLMhYudGFtaXMudjEuUGx1Z2luUmVwb3J0Ii8KDkluZGV4UmVmZXJlbmNlEgsKA2tleRgBIAEoCRIQCghsYW5ndWFnZRgCIAEoCSJjChRHZXRDaGVja3BvaW50UmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCgVpbmRleBgCIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlIikKFUdldENoZWNrcG9pbnRSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoAyJyChRUYWtlT3ZlckluZGV4UmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCgVpbmRleBgCIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlEg0KBWVwb2NoGAMgASgDIikKFVRha2VPdmVySW5kZXhSZXNwb25zZRIQCghzZXF1ZW5jZRgBIAEoAyK+AQoTQXBwbHlDaGFuZ2VzUmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCgVpbmRleBgCIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlEg0KBWVwb2NoGAMgASgDEhYKDmtub3duX3NlcXVlbmNlGAQgASgDEhAKCHNlcXVlbmNlGAUgASgDEiEKB2NoYW5nZXMYBiADKAsyEC50YW1pcy52MS5DaGFuZ2UiZwoGQ2hhbmdlEhAKCHNlcXVlbmNlGAEgASgDEhMKC2RvY3VtZW50X2lkGAIgASgJEiMKCHBhc3NhZ2VzGAMgAygLMhEudGFtaXMudjEuUGFzc2FnZRIRCgljb250aW51ZWQYBCABKAgiFgoUQXBwbHlDaGFuZ2VzUmVzcG9uc2UiaQoaTGlzdEluZGV4ZWRQYXNzYWdlc1JlcXVlc3QSIgoEY2FsbBgBIAEoCzIULnRhbWlzLnYxLlBsdWdpbkNhbGwSJwoFaW5kZXgYAiABKAsyGC50YW1pcy52MS5JbmRleFJlZmVyZW5jZSJJChtMaXN0SW5kZXhlZFBhc3NhZ2VzUmVzcG9uc2USKgoIcGFzc2FnZXMYASADKAsyGC50YW1pcy52MS5JbmRleGVkUGFzc2FnZSI+Cg5JbmRleGVkUGFzc2FnZRISCgpwYXNzYWdlX2lkGAEgASgJEhgKEGRvY3VtZW50X3ZlcnNpb24YAiABKAMiXwoQRHJvcEluZGV4UmVxdWVzdBIiCgRjYWxsGAEgASgLMhQudGFtaXMudjEuUGx1Z2luQ2FsbBInCgVpbmRleBgCIAEoCzIYLnRhbWlzLnYxLkluZGV4UmVmZXJlbmNlIhMKEURyb3BJbmRleFJlc3BvbnNlKqgBCgpQbHVnaW5Sb2xlEhsKF1BMVUdJTl9ST0xFX1VOU1BFQ0lGSUVEEAASGAoUUExVR0lOX1JPTEVfRU1CRURERVIQARIYChRQTFVHSU5fUk9MRV9SRVJBTktFUhACEhkKFVBMVUdJTl9ST0xFX1JFVFJJRVZFUhADEhkKFVBMVUdJTl9ST0xFX0dFTkVSQVRPUhAEEhMKD1BMVUdJTl9ST0xFX0xMTRAFKoEBCgtCaWxsaW5nVW5pdBIcChhCSUxMSU5HX1VOSVRfVU5TUEVDSUZJRUQQABIXChNCSUxMSU5HX1VOSVRfU0VBUkNIEAESHAoYQklMTElOR19VTklUX0lOUFVUX1RPS0VOEAISHQoZQklMTElOR19VTklUX09VVFBVVF9UT0tFThADKlEKCFRleHRLaW5kEhkKFVRFWFRfS0lORF9VTlNQRUNJRklFRBAAEhMKD1RFWFRfS0lORF9RVUVSWRABEhUKEVRFWFRfS0lORF9QQVNTQUdFEAIygAkKDVBsdWdpblNlcnZpY2USQQoIRGVzY3JpYmUSGS50YW1pcy52MS5EZXNjcmliZVJlcXVlc3QaGi50YW1pcy52MS5EZXNjcmliZVJlc3BvbnNlEjwKBUVtYmVkEhYudGFtaXMudjEuRW1iZWRSZXF1ZXN0GhcudGFtaXMudjEuRW1iZWRSZXNwb25zZSgBMAESTgoLRW1iZWRTcGFyc2USHC50YW1pcy52MS5FbWJlZFNwYXJzZVJlcXVlc3QaHS50YW1pcy52MS5FbWJlZFNwYXJzZVJlc3BvbnNlKAEwARJOCgtFbWJlZFRva2VucxIcLnRhbWlzLnYxLkVtYmVkVG9rZW5zUmVxdWVzdBodLnRhbWlzLnYxLkVtYmVkVG9rZW5zUmVzcG9uc2UoATABElkKBlJlcmFuaxIkLnRhbWlzLnYxLlBsdWdpblNlcnZpY2VSZXJhbmtSZXF1ZXN0GiUudGFtaXMudjEuUGx1Z2luU2VydmljZVJlcmFua1Jlc3BvbnNlKAEwARJdCghSZXRyaWV2ZRImLnRhbWlzLnYxLlBsdWdpblNlcnZpY2VSZXRyaWV2ZVJlcXVlc3QaJy50YW1pcy52MS5QbHVnaW5TZXJ2aWNlUmV0cmlldmVSZXNwb25zZTABEl8KCEdlbmVyYXRlEiYudGFtaXMudjEuUGx1Z2luU2VydmljZUdlbmVyYXRlUmVxdWVzdBonLnRhbWlzLnYxLlBsdWdpblNlcnZpY2VHZW5lcmF0ZVJlc3BvbnNlKAEwARJDCghDb21wbGV0ZRIZLnRhbWlzLnYxLkNvbXBsZXRlUmVxdWVzdBoaLnRhbWlzLnYxLkNvbXBsZXRlUmVzcG9uc2UwARJNCgxTY29yZUNob2ljZXMSHS50YW1pcy52MS5TY29yZUNob2ljZXNSZXF1ZXN0Gh4udGFtaXMudjEuU2NvcmVDaG9pY2VzUmVzcG9uc2USUAoNR2V0Q2hlY2twb2ludBIeLnRhbWlzLnYxLkdldENoZWNrcG9pbnRSZXF1ZXN0Gh8udGFtaXMudjEuR2V0Q2hlY2twb2ludFJlc3BvbnNlElAKDVRha2VPdmVySW5kZXgSHi50YW1pcy52MS5UYWtlT3ZlckluZGV4UmVxdWVzdBofLnRhbWlzLnYxLlRha2VPdmVySW5kZXhSZXNwb25zZRJPCgxBcHBseUNoYW5nZXMSHS50YW1pcy52MS5BcHBseUNoYW5nZXNSZXF1ZXN0Gh4udGFtaXMudjEuQXBwbHlDaGFuZ2VzUmVzcG9uc2UoARJkChNMaXN0SW5kZXhlZFBhc3NhZ2VzEiQudGFtaXMudjEuTGlzdEluZGV4ZWRQYXNzYWdlc1JlcXVlc3QaJS50YW1pcy52MS5MaXN0SW5kZXhlZFBhc3NhZ2VzUmVzcG9uc2UwARJECglEcm9wSW5kZXgSGi50YW1pcy52MS5Ecm9wSW5kZXhSZXF1ZXN0GhsudGFtaXMudjEuRHJvcEluZGV4UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_tamis_v1_filter, file_tamis_v1_passage, file_tamis_v1_search_service, file_tamis_v1_value]);
 
 /**
  * Asks what a component is.
@@ -165,6 +166,20 @@ export type DescribeResponse = Message<"tamis.v1.DescribeResponse"> & {
    * @generated from field: int32 context_token_count = 15;
    */
   contextTokenCount: number;
+
+  /**
+   * Whether it also weighs terms: EmbedSparse. An embedder's.
+   *
+   * @generated from field: bool embeds_sparse = 16;
+   */
+  embedsSparse: boolean;
+
+  /**
+   * Whether it also gives a vector for each token: EmbedTokens. An embedder's.
+   *
+   * @generated from field: bool embeds_tokens = 17;
+   */
+  embedsTokens: boolean;
 };
 
 /**
@@ -224,6 +239,14 @@ export type PluginCall = Message<"tamis.v1.PluginCall"> & {
    * @generated from field: map<string, tamis.v1.Value> options = 6;
    */
   options: { [key: string]: Value };
+
+  /**
+   * Optional. How much time the call had when it was sent, for those who host plugins behind a proxy that ends calls at
+   * their gRPC deadline but tells nobody what it is. The gRPC deadline holds where it is known.
+   *
+   * @generated from field: google.protobuf.Duration budget_duration = 7;
+   */
+  budgetDuration?: Duration | undefined;
 };
 
 /**
@@ -376,6 +399,202 @@ export const EmbedResponseSchema: GenMessage<EmbedResponse> = /*@__PURE__*/
   messageDesc(file_tamis_v1_plugin_service, 6);
 
 /**
+ * Brings texts whose terms to weigh, some of them in each message.
+ *
+ * @generated from message tamis.v1.EmbedSparseRequest
+ */
+export type EmbedSparseRequest = Message<"tamis.v1.EmbedSparseRequest"> & {
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: tamis.v1.PluginCall call = 1;
+   */
+  call?: PluginCall | undefined;
+
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: tamis.v1.TextKind text_kind = 2;
+   */
+  textKind: TextKind;
+
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: string fingerprint = 3;
+   */
+  fingerprint: string;
+
+  /**
+   * Optional. As in EmbedRequest.
+   *
+   * @generated from field: repeated string texts = 4;
+   */
+  texts: string[];
+};
+
+/**
+ * Describes the message tamis.v1.EmbedSparseRequest.
+ * Use `create(EmbedSparseRequestSchema)` to create a new message.
+ */
+export const EmbedSparseRequestSchema: GenMessage<EmbedSparseRequest> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 7);
+
+/**
+ * Brings the weights of some texts.
+ *
+ * @generated from message tamis.v1.EmbedSparseResponse
+ */
+export type EmbedSparseResponse = Message<"tamis.v1.EmbedSparseResponse"> & {
+  /**
+   * The next embeddings, in the order of the texts.
+   *
+   * @generated from field: repeated tamis.v1.SparseEmbedding embeddings = 1;
+   */
+  embeddings: SparseEmbedding[];
+
+  /**
+   * What it took.
+   *
+   * @generated from field: tamis.v1.PluginReport report = 2;
+   */
+  report?: PluginReport | undefined;
+};
+
+/**
+ * Describes the message tamis.v1.EmbedSparseResponse.
+ * Use `create(EmbedSparseResponseSchema)` to create a new message.
+ */
+export const EmbedSparseResponseSchema: GenMessage<EmbedSparseResponse> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 8);
+
+/**
+ * Represents a text by the weights of a few terms. The dot product of a query's and a passage's is their score.
+ *
+ * @generated from message tamis.v1.SparseEmbedding
+ */
+export type SparseEmbedding = Message<"tamis.v1.SparseEmbedding"> & {
+  /**
+   * The terms, as unsigned integers of 32 bits, the lowest byte first, rising and distinct; none for a text without terms.
+   *
+   * @generated from field: bytes terms = 1;
+   */
+  terms: Uint8Array;
+
+  /**
+   * Their weights, finite, as floats of 32 bits, the lowest byte first.
+   *
+   * @generated from field: bytes weights = 2;
+   */
+  weights: Uint8Array;
+};
+
+/**
+ * Describes the message tamis.v1.SparseEmbedding.
+ * Use `create(SparseEmbeddingSchema)` to create a new message.
+ */
+export const SparseEmbeddingSchema: GenMessage<SparseEmbedding> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 9);
+
+/**
+ * Brings texts whose tokens to embed, some of them in each message.
+ *
+ * @generated from message tamis.v1.EmbedTokensRequest
+ */
+export type EmbedTokensRequest = Message<"tamis.v1.EmbedTokensRequest"> & {
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: tamis.v1.PluginCall call = 1;
+   */
+  call?: PluginCall | undefined;
+
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: tamis.v1.TextKind text_kind = 2;
+   */
+  textKind: TextKind;
+
+  /**
+   * Required, first. As in EmbedRequest.
+   *
+   * @generated from field: string fingerprint = 3;
+   */
+  fingerprint: string;
+
+  /**
+   * Optional. As in EmbedRequest.
+   *
+   * @generated from field: repeated string texts = 4;
+   */
+  texts: string[];
+};
+
+/**
+ * Describes the message tamis.v1.EmbedTokensRequest.
+ * Use `create(EmbedTokensRequestSchema)` to create a new message.
+ */
+export const EmbedTokensRequestSchema: GenMessage<EmbedTokensRequest> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 10);
+
+/**
+ * Brings the vectors of the tokens of some texts.
+ *
+ * @generated from message tamis.v1.EmbedTokensResponse
+ */
+export type EmbedTokensResponse = Message<"tamis.v1.EmbedTokensResponse"> & {
+  /**
+   * The length of every vector; the same in all responses of a component. It need not be `dimension_count`.
+   *
+   * @generated from field: int32 token_dimension_count = 1;
+   */
+  tokenDimensionCount: number;
+
+  /**
+   * The next embeddings, in the order of the texts.
+   *
+   * @generated from field: repeated tamis.v1.TokenEmbeddings embeddings = 2;
+   */
+  embeddings: TokenEmbeddings[];
+
+  /**
+   * What it took.
+   *
+   * @generated from field: tamis.v1.PluginReport report = 3;
+   */
+  report?: PluginReport | undefined;
+};
+
+/**
+ * Describes the message tamis.v1.EmbedTokensResponse.
+ * Use `create(EmbedTokensResponseSchema)` to create a new message.
+ */
+export const EmbedTokensResponseSchema: GenMessage<EmbedTokensResponse> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 11);
+
+/**
+ * Represents a text by its tokens. Special tokens are left out, but for those that the model was trained to match.
+ *
+ * @generated from message tamis.v1.TokenEmbeddings
+ */
+export type TokenEmbeddings = Message<"tamis.v1.TokenEmbeddings"> & {
+  /**
+   * A vector of unit length for each token, in their order, as floats of 32 bits, the lowest byte first.
+   *
+   * @generated from field: bytes vectors = 1;
+   */
+  vectors: Uint8Array;
+};
+
+/**
+ * Describes the message tamis.v1.TokenEmbeddings.
+ * Use `create(TokenEmbeddingsSchema)` to create a new message.
+ */
+export const TokenEmbeddingsSchema: GenMessage<TokenEmbeddings> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 12);
+
+/**
  * Brings passages to order, some of them in each message.
  *
  * @generated from message tamis.v1.PluginServiceRerankRequest
@@ -415,7 +634,7 @@ export type PluginServiceRerankRequest = Message<"tamis.v1.PluginServiceRerankRe
  * Use `create(PluginServiceRerankRequestSchema)` to create a new message.
  */
 export const PluginServiceRerankRequestSchema: GenMessage<PluginServiceRerankRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 7);
+  messageDesc(file_tamis_v1_plugin_service, 13);
 
 /**
  * Brings a better order. Passages are named by their place among those of the request, from 0.
@@ -475,7 +694,7 @@ export type PluginServiceRerankResponse = Message<"tamis.v1.PluginServiceRerankR
  * Use `create(PluginServiceRerankResponseSchema)` to create a new message.
  */
 export const PluginServiceRerankResponseSchema: GenMessage<PluginServiceRerankResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 8);
+  messageDesc(file_tamis_v1_plugin_service, 14);
 
 /**
  * Represents the score of one passage.
@@ -503,7 +722,7 @@ export type PassageScore = Message<"tamis.v1.PassageScore"> & {
  * Use `create(PassageScoreSchema)` to create a new message.
  */
 export const PassageScoreSchema: GenMessage<PassageScore> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 9);
+  messageDesc(file_tamis_v1_plugin_service, 15);
 
 /**
  * Asks for candidates.
@@ -560,7 +779,7 @@ export type PluginServiceRetrieveRequest = Message<"tamis.v1.PluginServiceRetrie
  * Use `create(PluginServiceRetrieveRequestSchema)` to create a new message.
  */
 export const PluginServiceRetrieveRequestSchema: GenMessage<PluginServiceRetrieveRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 10);
+  messageDesc(file_tamis_v1_plugin_service, 16);
 
 /**
  * Brings candidates, the next best ones.
@@ -588,7 +807,7 @@ export type PluginServiceRetrieveResponse = Message<"tamis.v1.PluginServiceRetri
  * Use `create(PluginServiceRetrieveResponseSchema)` to create a new message.
  */
 export const PluginServiceRetrieveResponseSchema: GenMessage<PluginServiceRetrieveResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 11);
+  messageDesc(file_tamis_v1_plugin_service, 17);
 
 /**
  * Represents a passage that an index found. Its text is the caller's to add.
@@ -644,7 +863,7 @@ export type Candidate = Message<"tamis.v1.Candidate"> & {
  * Use `create(CandidateSchema)` to create a new message.
  */
 export const CandidateSchema: GenMessage<Candidate> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 12);
+  messageDesc(file_tamis_v1_plugin_service, 18);
 
 /**
  * Brings what to answer from, some of it in each message.
@@ -679,7 +898,7 @@ export type PluginServiceGenerateRequest = Message<"tamis.v1.PluginServiceGenera
  * Use `create(PluginServiceGenerateRequestSchema)` to create a new message.
  */
 export const PluginServiceGenerateRequestSchema: GenMessage<PluginServiceGenerateRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 13);
+  messageDesc(file_tamis_v1_plugin_service, 19);
 
 /**
  * Adds to an answer.
@@ -715,7 +934,7 @@ export type PluginServiceGenerateResponse = Message<"tamis.v1.PluginServiceGener
  * Use `create(PluginServiceGenerateResponseSchema)` to create a new message.
  */
 export const PluginServiceGenerateResponseSchema: GenMessage<PluginServiceGenerateResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 14);
+  messageDesc(file_tamis_v1_plugin_service, 20);
 
 /**
  * Asks a language model.
@@ -751,7 +970,7 @@ export type CompleteRequest = Message<"tamis.v1.CompleteRequest"> & {
  * Use `create(CompleteRequestSchema)` to create a new message.
  */
 export const CompleteRequestSchema: GenMessage<CompleteRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 15);
+  messageDesc(file_tamis_v1_plugin_service, 21);
 
 /**
  * Represents one turn of a conversation.
@@ -779,7 +998,7 @@ export type ChatMessage = Message<"tamis.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 16);
+  messageDesc(file_tamis_v1_plugin_service, 22);
 
 /**
  * Adds to what a language model says.
@@ -807,7 +1026,70 @@ export type CompleteResponse = Message<"tamis.v1.CompleteResponse"> & {
  * Use `create(CompleteResponseSchema)` to create a new message.
  */
 export const CompleteResponseSchema: GenMessage<CompleteResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 17);
+  messageDesc(file_tamis_v1_plugin_service, 23);
+
+/**
+ * Asks how probable continuations are.
+ *
+ * @generated from message tamis.v1.ScoreChoicesRequest
+ */
+export type ScoreChoicesRequest = Message<"tamis.v1.ScoreChoicesRequest"> & {
+  /**
+   * Required. The call.
+   *
+   * @generated from field: tamis.v1.PluginCall call = 1;
+   */
+  call?: PluginCall | undefined;
+
+  /**
+   * Required. The conversation so far, at least one message.
+   *
+   * @generated from field: repeated tamis.v1.ChatMessage messages = 2;
+   */
+  messages: ChatMessage[];
+
+  /**
+   * Optional. The continuations.
+   *
+   * @generated from field: repeated string choices = 3;
+   */
+  choices: string[];
+};
+
+/**
+ * Describes the message tamis.v1.ScoreChoicesRequest.
+ * Use `create(ScoreChoicesRequestSchema)` to create a new message.
+ */
+export const ScoreChoicesRequestSchema: GenMessage<ScoreChoicesRequest> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 24);
+
+/**
+ * Says how probable continuations are.
+ *
+ * @generated from message tamis.v1.ScoreChoicesResponse
+ */
+export type ScoreChoicesResponse = Message<"tamis.v1.ScoreChoicesResponse"> & {
+  /**
+   * The natural logarithm of each choice's probability, in their order; 0 or less, and infinite for what cannot be.
+   *
+   * @generated from field: repeated double log_probabilities = 1;
+   */
+  logProbabilities: number[];
+
+  /**
+   * What it took.
+   *
+   * @generated from field: tamis.v1.PluginReport report = 2;
+   */
+  report?: PluginReport | undefined;
+};
+
+/**
+ * Describes the message tamis.v1.ScoreChoicesResponse.
+ * Use `create(ScoreChoicesResponseSchema)` to create a new message.
+ */
+export const ScoreChoicesResponseSchema: GenMessage<ScoreChoicesResponse> = /*@__PURE__*/
+  messageDesc(file_tamis_v1_plugin_service, 25);
 
 /**
  * Names one index of a component.
@@ -838,7 +1120,7 @@ export type IndexReference = Message<"tamis.v1.IndexReference"> & {
  * Use `create(IndexReferenceSchema)` to create a new message.
  */
 export const IndexReferenceSchema: GenMessage<IndexReference> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 18);
+  messageDesc(file_tamis_v1_plugin_service, 26);
 
 /**
  * Asks how far an index is.
@@ -867,7 +1149,7 @@ export type GetCheckpointRequest = Message<"tamis.v1.GetCheckpointRequest"> & {
  * Use `create(GetCheckpointRequestSchema)` to create a new message.
  */
 export const GetCheckpointRequestSchema: GenMessage<GetCheckpointRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 19);
+  messageDesc(file_tamis_v1_plugin_service, 27);
 
 /**
  * Says how far an index is.
@@ -888,7 +1170,7 @@ export type GetCheckpointResponse = Message<"tamis.v1.GetCheckpointResponse"> & 
  * Use `create(GetCheckpointResponseSchema)` to create a new message.
  */
 export const GetCheckpointResponseSchema: GenMessage<GetCheckpointResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 20);
+  messageDesc(file_tamis_v1_plugin_service, 28);
 
 /**
  * Asks for the right to write.
@@ -923,7 +1205,7 @@ export type TakeOverIndexRequest = Message<"tamis.v1.TakeOverIndexRequest"> & {
  * Use `create(TakeOverIndexRequestSchema)` to create a new message.
  */
 export const TakeOverIndexRequestSchema: GenMessage<TakeOverIndexRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 21);
+  messageDesc(file_tamis_v1_plugin_service, 29);
 
 /**
  * Says where to go on.
@@ -944,7 +1226,7 @@ export type TakeOverIndexResponse = Message<"tamis.v1.TakeOverIndexResponse"> & 
  * Use `create(TakeOverIndexResponseSchema)` to create a new message.
  */
 export const TakeOverIndexResponseSchema: GenMessage<TakeOverIndexResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 22);
+  messageDesc(file_tamis_v1_plugin_service, 30);
 
 /**
  * Brings changes to apply, some of them in each message.
@@ -1000,7 +1282,7 @@ export type ApplyChangesRequest = Message<"tamis.v1.ApplyChangesRequest"> & {
  * Use `create(ApplyChangesRequestSchema)` to create a new message.
  */
 export const ApplyChangesRequestSchema: GenMessage<ApplyChangesRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 23);
+  messageDesc(file_tamis_v1_plugin_service, 31);
 
 /**
  * Represents one document as it was written, or that it was deleted. Whatever the index held of the document goes.
@@ -1042,7 +1324,7 @@ export type Change = Message<"tamis.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 24);
+  messageDesc(file_tamis_v1_plugin_service, 32);
 
 /**
  * Says that the changes can be found.
@@ -1057,7 +1339,7 @@ export type ApplyChangesResponse = Message<"tamis.v1.ApplyChangesResponse"> & {
  * Use `create(ApplyChangesResponseSchema)` to create a new message.
  */
 export const ApplyChangesResponseSchema: GenMessage<ApplyChangesResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 25);
+  messageDesc(file_tamis_v1_plugin_service, 33);
 
 /**
  * Asks what an index holds.
@@ -1085,7 +1367,7 @@ export type ListIndexedPassagesRequest = Message<"tamis.v1.ListIndexedPassagesRe
  * Use `create(ListIndexedPassagesRequestSchema)` to create a new message.
  */
 export const ListIndexedPassagesRequestSchema: GenMessage<ListIndexedPassagesRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 26);
+  messageDesc(file_tamis_v1_plugin_service, 34);
 
 /**
  * Brings some of what an index holds.
@@ -1106,7 +1388,7 @@ export type ListIndexedPassagesResponse = Message<"tamis.v1.ListIndexedPassagesR
  * Use `create(ListIndexedPassagesResponseSchema)` to create a new message.
  */
 export const ListIndexedPassagesResponseSchema: GenMessage<ListIndexedPassagesResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 27);
+  messageDesc(file_tamis_v1_plugin_service, 35);
 
 /**
  * Represents a passage that an index holds.
@@ -1134,7 +1416,7 @@ export type IndexedPassage = Message<"tamis.v1.IndexedPassage"> & {
  * Use `create(IndexedPassageSchema)` to create a new message.
  */
 export const IndexedPassageSchema: GenMessage<IndexedPassage> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 28);
+  messageDesc(file_tamis_v1_plugin_service, 36);
 
 /**
  * Asks to remove an index.
@@ -1162,7 +1444,7 @@ export type DropIndexRequest = Message<"tamis.v1.DropIndexRequest"> & {
  * Use `create(DropIndexRequestSchema)` to create a new message.
  */
 export const DropIndexRequestSchema: GenMessage<DropIndexRequest> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 29);
+  messageDesc(file_tamis_v1_plugin_service, 37);
 
 /**
  * Says that an index is gone.
@@ -1177,7 +1459,7 @@ export type DropIndexResponse = Message<"tamis.v1.DropIndexResponse"> & {
  * Use `create(DropIndexResponseSchema)` to create a new message.
  */
 export const DropIndexResponseSchema: GenMessage<DropIndexResponse> = /*@__PURE__*/
-  messageDesc(file_tamis_v1_plugin_service, 30);
+  messageDesc(file_tamis_v1_plugin_service, 38);
 
 /**
  * Says what a component does.
@@ -1362,6 +1644,26 @@ export const PluginService: GenService<{
     output: typeof EmbedResponseSchema;
   },
   /**
+   * Weighs the terms of texts, of an EMBEDDER that says `embeds_sparse`.
+   *
+   * @generated from rpc tamis.v1.PluginService.EmbedSparse
+   */
+  embedSparse: {
+    methodKind: "bidi_streaming";
+    input: typeof EmbedSparseRequestSchema;
+    output: typeof EmbedSparseResponseSchema;
+  },
+  /**
+   * Turns each token of texts into a vector, of an EMBEDDER that says `embeds_tokens`.
+   *
+   * @generated from rpc tamis.v1.PluginService.EmbedTokens
+   */
+  embedTokens: {
+    methodKind: "bidi_streaming";
+    input: typeof EmbedTokensRequestSchema;
+    output: typeof EmbedTokensResponseSchema;
+  },
+  /**
    * Orders passages, of a component with the role RERANKER, and sends every better order as soon as it is known: the
    * last one when the deadline passes is the result. No passages give no response.
    *
@@ -1402,6 +1704,17 @@ export const PluginService: GenService<{
     methodKind: "server_streaming";
     input: typeof CompleteRequestSchema;
     output: typeof CompleteResponseSchema;
+  },
+  /**
+   * Says how probable each of some continuations of a conversation is, of a component with the role LLM. UNIMPLEMENTED
+   * when the model does not tell.
+   *
+   * @generated from rpc tamis.v1.PluginService.ScoreChoices
+   */
+  scoreChoices: {
+    methodKind: "unary";
+    input: typeof ScoreChoicesRequestSchema;
+    output: typeof ScoreChoicesResponseSchema;
   },
   /**
    * Says up to which sequence everything is durable in an index; opens it, or makes it, where that has not been done.
