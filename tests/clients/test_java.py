@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import os
 import re
@@ -41,21 +42,29 @@ class Built(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, toolchain: Toolchain, run: Run) -> Built:
-    """As the pom does it, which needs Maven's registry."""
+def built(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config, toolchain: Toolchain, run: Run
+) -> Built:
+    """As the pom does it, which needs Maven's registry. What is generated is kept from one run to the next."""
     toolchain("javac", "java", "protoc", PLUGIN, *JARS)
-    stubs, classes = tmp_path_factory.mktemp("stubs"), tmp_path_factory.mktemp("classes")
     protos = sorted(each for each in PROTOS.glob("tamis/v1/*.proto") if each.name != "plugin_service.proto")
-    generate = ["protoc", "-I", PROTOS, f"--java_out={stubs}"]
-    run("java", *generate, f"--plugin=protoc-gen-grpc-java={PLUGIN}", f"--grpc-java_out={stubs}", *protos)
     # Debian's google.rpc is older than ErrorInfo.
     google = Path(str(importlib.resources.files("google.rpc") / "error_details.proto"))
-    run("java", "protoc", "-I", google.parents[2], f"--java_out={stubs}", google)
-    path = os.pathsep.join(map(str, [classes, *JARS]))
+    key = hashlib.sha256(b"".join(each.read_bytes() for each in (*protos, google, PLUGIN, *JARS))).hexdigest()
+    generated = pytestconfig.cache.mkdir(f"java-{key[:16]}")
+    stubs, classes = tmp_path_factory.mktemp("stubs"), tmp_path_factory.mktemp("classes")
+    path = os.pathsep.join(map(str, [classes, generated, *JARS]))
     quick = ["-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"]  # it runs once
-    compile_ = ["javac", *quick, "-encoding", "UTF-8", "-proc:none", "-d", classes, "-cp", path]
-    run("java", *compile_, "-nowarn", *sorted(stubs.rglob("*.java")))
-    assert run("java", *compile_, "-Xlint:all,-serial", "-Werror", *sorted(SOURCES.rglob("*.java"))) == ""
+    compile_ = ["javac", *quick, "-encoding", "UTF-8", "-proc:none", "-cp", path]
+    complete = generated / "complete"
+    if not complete.exists():
+        generate = ["protoc", "-I", PROTOS, f"--java_out={stubs}"]
+        run("java", *generate, f"--plugin=protoc-gen-grpc-java={PLUGIN}", f"--grpc-java_out={stubs}", *protos)
+        run("java", "protoc", "-I", google.parents[2], f"--java_out={stubs}", google)
+        run("java", *compile_, "-d", generated, "-nowarn", *sorted(stubs.rglob("*.java")))
+        complete.touch()
+    sources = sorted(SOURCES.rglob("*.java"))
+    assert run("java", *compile_, "-d", classes, "-Xlint:all,-serial", "-Werror", *sources) == ""
     return Built(path)
 
 
