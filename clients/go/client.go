@@ -21,6 +21,7 @@ import (
 // the server spends.
 type Client struct {
 	connection *grpc.ClientConn
+	settings   *settings
 	search     tamisv1.SearchServiceClient
 	index      tamisv1.IndexServiceClient
 	catalog    tamisv1.CatalogServiceClient
@@ -28,9 +29,12 @@ type Client struct {
 
 // Dial makes a client of the server at HOST:PORT. It connects when first used.
 func Dial(address string, options ...Option) (*Client, error) {
-	chosen := settings{timeout: defaultTimeout}
+	chosen := &settings{timeout: defaultTimeout}
 	for _, each := range options {
-		each(&chosen)
+		each(chosen)
+	}
+	if chosen.timeout <= 0 {
+		return nil, fmt.Errorf("tamis: a timeout of %s lets no call through", chosen.timeout)
 	}
 	if chosen.token != nil && chosen.tls == nil && !isLoopback(address) {
 		return nil, fmt.Errorf("tamis: a token needs TLS, or whoever is on the way could read it: pass WithTLS")
@@ -41,6 +45,7 @@ func Dial(address string, options ...Option) (*Client, error) {
 	}
 	return &Client{
 		connection: connection,
+		settings:   chosen,
 		search:     tamisv1.NewSearchServiceClient(connection),
 		index:      tamisv1.NewIndexServiceClient(connection),
 		catalog:    tamisv1.NewCatalogServiceClient(connection),
@@ -48,7 +53,10 @@ func Dial(address string, options ...Option) (*Client, error) {
 }
 
 // Close ends the calls under way, which return an *Error with the code Canceled, and the connection.
-func (c *Client) Close() error { return c.connection.Close() }
+func (c *Client) Close() error {
+	c.settings.isClosed.Store(true)
+	return c.connection.Close()
+}
 
 // Connection is for generated stubs of your own making. Calls over it have the same deadlines, errors and retries.
 func (c *Client) Connection() grpc.ClientConnInterface { return c.connection }

@@ -86,13 +86,13 @@ func BoostWhere(condition *tamisv1.Filter, weight float64) *tamisv1.Boost {
 	return &tamisv1.Boost{Weight: weight, Kind: &tamisv1.Boost_Condition{Condition: condition}}
 }
 
-// And is true where every filter is; everywhere when there are none.
-func And(filters ...*tamisv1.Filter) *tamisv1.Filter {
+// AllOf is true where every filter is; everywhere when there are none.
+func AllOf(filters ...*tamisv1.Filter) *tamisv1.Filter {
 	return &tamisv1.Filter{Condition: &tamisv1.Filter_And{And: &tamisv1.FilterList{Filters: filters}}}
 }
 
-// Or is true where any filter is; nowhere when there are none.
-func Or(filters ...*tamisv1.Filter) *tamisv1.Filter {
+// AnyOf is true where any filter is; nowhere when there are none.
+func AnyOf(filters ...*tamisv1.Filter) *tamisv1.Filter {
 	return &tamisv1.Filter{Condition: &tamisv1.Filter_Or{Or: &tamisv1.FilterList{Filters: filters}}}
 }
 

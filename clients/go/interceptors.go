@@ -2,11 +2,14 @@ package tamis
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 func (s *settings) unary(
@@ -18,7 +21,7 @@ func (s *settings) unary(
 		return err
 	}
 	defer cancel()
-	return errorOf(invoke(ctx, method, named(request), reply, connection, options...))
+	return s.ended(invoke(ctx, method, named(request), reply, connection, options...))
 }
 
 func (s *settings) stream(
@@ -32,9 +35,19 @@ func (s *settings) stream(
 	opened, err := open(ctx, description, connection, method, options...)
 	if err != nil {
 		cancel()
-		return nil, errorOf(err)
+		return nil, s.ended(err)
 	}
-	return &boundedStream{opened, cancel}, nil
+	return &boundedStream{opened, s, cancel}, nil
+}
+
+// ended makes an *Error. What Close has ended is Canceled, though gRPC may say that there is no server any more.
+func (s *settings) ended(err error) error {
+	err = errorOf(err)
+	var failure *Error
+	if s.isClosed.Load() && errors.As(err, &failure) && failure.Code == codes.Unavailable && failure.Reason == "" {
+		return errorOf(status.Error(codes.Canceled, "the client was closed"))
+	}
+	return err
 }
 
 // prepared gives a call its deadline, where it has none, and what is sent with it.
@@ -45,7 +58,9 @@ func (s *settings) prepared(ctx context.Context, method string) (context.Context
 		if err != nil {
 			return nil, nil, err
 		}
-		pairs = append(append([]string{}, pairs...), "authorization", "Bearer "+token)
+		if token != "" {
+			pairs = append(append([]string{}, pairs...), "authorization", "Bearer "+token)
+		}
 	}
 	if len(pairs) > 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, pairs...)
@@ -68,11 +83,12 @@ func (s *settings) timeoutOf(method string) time.Duration {
 // boundedStream lets go of its deadline's timer once it has ended.
 type boundedStream struct {
 	grpc.ClientStream
-	cancel context.CancelFunc
+	settings *settings
+	cancel   context.CancelFunc
 }
 
 func (s *boundedStream) SendMsg(message any) error {
-	return errorOf(s.ClientStream.SendMsg(named(message)))
+	return s.settings.ended(s.ClientStream.SendMsg(named(message)))
 }
 
 func (s *boundedStream) RecvMsg(message any) error {
@@ -80,5 +96,5 @@ func (s *boundedStream) RecvMsg(message any) error {
 	if err != nil {
 		s.cancel()
 	}
-	return errorOf(err)
+	return s.settings.ended(err)
 }

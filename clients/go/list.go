@@ -6,7 +6,7 @@ package tamis
 //		fmt.Println(documents.Item().GetId())
 //	}
 //
-// Err says afterwards whether it ended early. Each page has a deadline of its own, unless the context has one for all.
+// It belongs to one goroutine. Err says afterwards whether it ended early. Each page has a deadline of its own, unless the context has one for all.
 type List[T any] struct {
 	page func(token string) ([]T, string, error)
 

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -28,6 +29,7 @@ type settings struct {
 	metadata []string
 	once     bool
 	extra    []grpc.DialOption
+	isClosed atomic.Bool // of the client, as its calls have to know
 }
 
 // WithTimeout sets the deadline of calls whose context has none; 10 seconds unless told. Write and WaitIndexed have 60
@@ -42,12 +44,16 @@ func WithTLS(config *tls.Config) Option {
 }
 
 // WithToken sends `authorization: Bearer …` with every call, for what stands before the server. Dial refuses it without
-// TLS, except on loopback.
+// TLS, except on loopback. An empty one is none.
 func WithToken(token string) Option {
+	if token == "" {
+		return func(s *settings) { s.token = nil }
+	}
 	return WithTokenSource(func() (string, error) { return token, nil })
 }
 
-// WithTokenSource is WithToken for tokens that change: it is asked before each call, so it should be quick.
+// WithTokenSource is WithToken for tokens that change: it is asked before each call, so it should be quick. What it
+// returns as an error, the call returns.
 func WithTokenSource(source func() (string, error)) Option {
 	return func(s *settings) { s.token = source }
 }
@@ -58,7 +64,8 @@ func WithMetadata(key, value string) Option {
 	return func(s *settings) { s.metadata = append(s.metadata, strings.ToLower(key), value) }
 }
 
-// WithTenant says for whom the calls are made, as a proxy would.
+// WithTenant says for whom the calls are made, as a proxy would, in `x-tamis-tenant`; for another key of the server's
+// see WithMetadata.
 func WithTenant(tenant string) Option { return WithMetadata(tenantHeader, tenant) }
 
 // WithoutRetries sends every call once.
@@ -79,8 +86,8 @@ func (s *settings) dialOptions() []grpc.DialOption {
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32), grpc.MaxRetryRPCBufferSize(8<<20),
 		),
-		grpc.WithUnaryInterceptor(s.unary),
-		grpc.WithStreamInterceptor(s.stream),
+		grpc.WithChainUnaryInterceptor(s.unary), // so that one of the caller's own does not take its place
+		grpc.WithChainStreamInterceptor(s.stream),
 	}
 	if s.once {
 		options = append(options, grpc.WithDisableRetry())
@@ -99,7 +106,7 @@ func isLoopback(address string) bool {
 	if strings.HasPrefix(address, "unix:") {
 		return true
 	}
-	host, _, err := net.SplitHostPort(address[strings.LastIndex(address, "/")+1:])
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(address, "dns:///"))
 	if err != nil {
 		return false
 	}

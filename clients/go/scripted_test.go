@@ -2,8 +2,6 @@ package tamis_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -30,6 +28,8 @@ type scripted struct {
 	left     time.Duration
 	named    []string
 	events   []*tamisv1.StreamSearchResponse
+	answers  []*tamisv1.BatchSearchResponse
+	hangs    chan struct{} // closed by a search that then waits for its caller to leave
 }
 
 func (s *scripted) attempt(ctx context.Context, name string) error {
@@ -54,7 +54,22 @@ func (s *scripted) Search(ctx context.Context, _ *tamisv1.SearchRequest) (*tamis
 	if err := s.attempt(ctx, ""); err != nil {
 		return nil, err
 	}
+	if s.hangs != nil {
+		close(s.hangs)
+		<-ctx.Done()
+	}
 	return &tamisv1.SearchResponse{}, nil
+}
+
+func (s *scripted) BatchSearch(
+	_ *tamisv1.BatchSearchRequest, stream tamisv1.SearchService_BatchSearchServer,
+) error {
+	for _, each := range s.answers {
+		if err := stream.Send(each); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *scripted) CreateCollection(
@@ -121,179 +136,15 @@ func serve(t *testing.T, script *scripted, options ...tamis.Option) *tamis.Clien
 	return client
 }
 
+func revised(revision int32, passage *tamisv1.Passage) *tamisv1.StreamSearchResponse {
+	event := &tamisv1.HitsRevised{Revision: revision, Hits: []*tamisv1.Hit{{Passage: passage}}}
+	return &tamisv1.StreamSearchResponse{Event: &tamisv1.StreamSearchResponse_HitsRevised{HitsRevised: event}}
+}
+
 func failing(code codes.Code, times int) []error {
 	var failures []error
 	for len(failures) < times {
 		failures = append(failures, status.Error(code, "as told"))
 	}
 	return failures
-}
-
-func TestACallThatMeetsNoServerIsSentAgain(t *testing.T) {
-	script := &scripted{failures: failing(codes.Unavailable, 2)}
-	if _, err := serve(t, script).Search(context.Background(), &tamisv1.SearchRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	if script.attempts != 3 {
-		t.Fatalf("%d attempts", script.attempts)
-	}
-}
-
-func TestWhatPassedItsDeadlineOrWasRefusedIsNot(t *testing.T) {
-	for _, code := range []codes.Code{codes.DeadlineExceeded, codes.ResourceExhausted, codes.Internal} {
-		script := &scripted{failures: failing(code, 1)}
-		_, err := serve(t, script).Search(context.Background(), &tamisv1.SearchRequest{})
-		var failure *tamis.Error
-		if !errors.As(err, &failure) || failure.Code != code || script.attempts != 1 {
-			t.Fatalf("%v after %d attempts", err, script.attempts)
-		}
-	}
-}
-
-func TestWhatMayNotBeDoneTwiceIsSentOnce(t *testing.T) {
-	script := &scripted{failures: failing(codes.Unavailable, 1)}
-	_, err := serve(t, script).CreateCollection(context.Background(), &tamisv1.CreateCollectionRequest{})
-	if err == nil || script.attempts != 1 {
-		t.Fatalf("%v after %d attempts", err, script.attempts)
-	}
-}
-
-func TestWithoutRetriesNothingIsSentAgain(t *testing.T) {
-	script := &scripted{failures: failing(codes.Unavailable, 1)}
-	_, err := serve(t, script, tamis.WithoutRetries()).Search(context.Background(), &tamisv1.SearchRequest{})
-	if err == nil || script.attempts != 1 {
-		t.Fatalf("%v after %d attempts", err, script.attempts)
-	}
-}
-
-func TestTheCallsOfAClientShareABudget(t *testing.T) {
-	script := &scripted{failures: failing(codes.Unavailable, 100)}
-	client := serve(t, script)
-	for range make([]int, 10) {
-		if _, err := client.Search(context.Background(), &tamisv1.SearchRequest{}); err == nil {
-			t.Fatal("answered")
-		}
-	}
-	if script.attempts != 18 { // five, five, and one for each call once ten tokens are gone
-		t.Fatalf("%d attempts", script.attempts)
-	}
-}
-
-func TestADeletionSentAgainHasOneName(t *testing.T) {
-	script := &scripted{failures: failing(codes.Unavailable, 1)}
-	request := &tamisv1.DeleteDocumentsRequest{Collection: "docs", DocumentIds: []string{"a"}}
-	if _, err := serve(t, script).DeleteDocuments(context.Background(), request); err != nil {
-		t.Fatal(err)
-	}
-	if len(script.named) != 2 || script.named[0] == "" || script.named[0] != script.named[1] || request.RequestId != "" {
-		t.Fatal(script.named, request.RequestId)
-	}
-}
-
-func TestWritesGoInNamedBatchesOverOneStreamAfterAnother(t *testing.T) {
-	script := &scripted{}
-	documents := make([]*tamisv1.Document, 64*16+1)
-	for place := range documents {
-		documents[place] = &tamisv1.Document{Id: fmt.Sprint(place), Text: "text"}
-	}
-	written, err := serve(t, script).Write(context.Background(), "docs", documents...)
-	if err != nil || written.WrittenCount != len(documents) || written.Sequence != 16 {
-		t.Fatal(written, err)
-	}
-	names := map[string]bool{}
-	for _, each := range script.named {
-		names[each] = true
-	}
-	if len(script.named) != 17 || len(names) != 17 || names[""] {
-		t.Fatal(script.named)
-	}
-}
-
-func TestABrokenWriteSaysWhatWasAcknowledged(t *testing.T) {
-	script := &scripted{failures: []error{nil, status.Error(codes.ResourceExhausted, "full")}}
-	documents := make([]*tamisv1.Document, 65)
-	for place := range documents {
-		documents[place] = &tamisv1.Document{Id: fmt.Sprint(place), Text: "text"}
-	}
-	written, err := serve(t, script).Write(context.Background(), "docs", documents...)
-	var failure *tamis.Error
-	if !errors.As(err, &failure) || failure.Code != codes.ResourceExhausted || written.WrittenCount != 64 {
-		t.Fatal(written, err)
-	}
-}
-
-func TestEveryCallHasADeadline(t *testing.T) {
-	script := &scripted{}
-	client := serve(t, script, tamis.WithTimeout(7*time.Second))
-	_, _ = client.Search(context.Background(), &tamisv1.SearchRequest{})
-	if script.left <= 0 || script.left > 7*time.Second {
-		t.Fatal(script.left)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
-	defer cancel()
-	_, _ = client.Search(ctx, &tamisv1.SearchRequest{})
-	if script.left < 50*time.Minute {
-		t.Fatal(script.left)
-	}
-	_, _ = client.Write(context.Background(), "docs", &tamisv1.Document{Id: "a"})
-	if script.left <= 7*time.Second || script.left > 60*time.Second {
-		t.Fatal(script.left)
-	}
-}
-
-func TestWhatIsSentWithEveryCall(t *testing.T) {
-	script := &scripted{}
-	client := serve(t, script, tamis.WithToken("secret"), tamis.WithTenant("acme"), tamis.WithMetadata("X-Api-Key", "k"))
-	if _, err := client.Search(context.Background(), &tamisv1.SearchRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	for key, value := range map[string]string{"authorization": "Bearer secret", "x-tamis-tenant": "acme", "x-api-key": "k"} {
-		if found := script.headers.Get(key); len(found) != 1 || found[0] != value {
-			t.Fatal(key, found)
-		}
-	}
-}
-
-func TestATokenNeedsTLS(t *testing.T) {
-	if _, err := tamis.Dial("search.example:443", tamis.WithToken("secret")); err == nil {
-		t.Fatal("a token would travel in the clear")
-	}
-	for _, address := range []string{"localhost:1", "127.0.0.1:1", "[::1]:1", "dns:///localhost:1", "unix:/run/tamis"} {
-		client, err := tamis.Dial(address, tamis.WithToken("secret"))
-		if err != nil {
-			t.Fatal(address, err)
-		}
-		_ = client.Close()
-	}
-}
-
-func TestAStreamFillsInTextsAndSkipsWhatItDoesNotKnow(t *testing.T) {
-	revised := func(revision int32, passage *tamisv1.Passage) *tamisv1.StreamSearchResponse {
-		hits := []*tamisv1.Hit{{Passage: passage}}
-		event := &tamisv1.HitsRevised{Revision: revision, Hits: hits}
-		return &tamisv1.StreamSearchResponse{Event: &tamisv1.StreamSearchResponse_HitsRevised{HitsRevised: event}}
-	}
-	script := &scripted{events: []*tamisv1.StreamSearchResponse{
-		revised(1, &tamisv1.Passage{Id: "a", Text: "whole"}),
-		{}, // an event of a newer server
-		revised(2, &tamisv1.Passage{Id: "a"}),
-	}}
-	stream, err := serve(t, script).StreamSearch(context.Background(), &tamisv1.StreamSearchRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for revision := int32(1); revision <= 2; revision++ {
-		event, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := event.(tamis.HitsRevised)
-		if found.Revision != revision || found.Hits[0].Passage.Text != "whole" {
-			t.Fatal(found)
-		}
-	}
-	stream.Close()
-	if _, err := stream.Recv(); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
 }

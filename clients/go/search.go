@@ -98,17 +98,31 @@ func (c *Client) BatchSearch(ctx context.Context, requests ...*tamisv1.SearchReq
 	for {
 		message, err := opened.Recv()
 		if err == io.EOF {
-			return outcomes, nil
+			return answered(outcomes), nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		outcome := &outcomes[message.GetRequestIndex()]
+		place := int(message.GetRequestIndex())
+		if place < 0 || place >= len(outcomes) {
+			return nil, errorOf(status.Errorf(codes.Internal, "the server answered a search %d of %d", place, len(outcomes)))
+		}
+		outcome := &outcomes[place]
 		outcome.Response = message.GetResponse()
 		if failure := message.GetFailure(); failure != nil {
 			outcome.Err = errorOfFailure(failure)
 		}
 	}
+}
+
+// answered gives an *Error to those of which the server said nothing that this client knows.
+func answered(outcomes []Outcome) []Outcome {
+	for place := range outcomes {
+		if each := &outcomes[place]; each.Response == nil && each.Err == nil {
+			each.Err = errorOf(status.Error(codes.Internal, "the server did not answer this search"))
+		}
+	}
+	return outcomes
 }
 
 func errorOfFailure(failure *tamisv1.SearchFailure) error {

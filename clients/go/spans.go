@@ -6,7 +6,8 @@ import (
 	"tamis.example/tamis/tamisv1"
 )
 
-// TextOf is the part of a text that a span covers. Spans count bytes of UTF-8, as Go's strings do.
+// TextOf is the part of a text that a span covers. Spans count bytes of UTF-8, as Go's strings do. It panics, as slicing
+// does, for a span that lies outside: that text is not the one that the span counts in.
 func TextOf(span *tamisv1.ByteSpan, text string) string { return text[span.GetStart():span.GetEnd()] }
 
 // Runes is the same span counted in runes, for what counts so.
@@ -17,17 +18,17 @@ func Runes(span *tamisv1.ByteSpan, text string) (start, end int) {
 
 // A Piece of a snippet, and whether the query asked for it.
 type Piece struct {
-	Text  string
-	Asked bool
+	Text          string
+	IsHighlighted bool
 }
 
 // Highlighted is the snippet of a hit in pieces.
 func Highlighted(hit *tamisv1.Hit) []Piece {
 	var pieces []Piece
 	at, snippet := int32(0), hit.GetSnippet()
-	add := func(end int32, asked bool) {
+	add := func(end int32, isHighlighted bool) {
 		if end > at {
-			pieces = append(pieces, Piece{snippet[at:end], asked})
+			pieces = append(pieces, Piece{snippet[at:end], isHighlighted})
 			at = end
 		}
 	}

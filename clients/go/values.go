@@ -16,7 +16,7 @@ func Int[T ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32]
 	return &tamisv1.Value{Kind: &tamisv1.Value_IntValue{IntValue: int64(value)}}
 }
 
-// Float is a finite number.
+// Float is a finite number; the server refuses others.
 func Float(value float64) *tamisv1.Value {
 	return &tamisv1.Value{Kind: &tamisv1.Value_DoubleValue{DoubleValue: value}}
 }

@@ -36,7 +36,7 @@ func TestNamesMayHoldDotsAndBackslashes(t *testing.T) {
 }
 
 func TestAFilterIsSentAsItIsSaid(t *testing.T) {
-	found := tamis.And(tamis.Field("year").AtLeast(tamis.Int(2020)), tamis.Not(tamis.Or(tamis.Field("lang").Exists())))
+	found := tamis.AllOf(tamis.Field("year").AtLeast(tamis.Int(2020)), tamis.Not(tamis.AnyOf(tamis.Field("lang").Exists())))
 	comparison := &tamisv1.Comparison{
 		Field: "year", Operator: tamisv1.ComparisonOperator_COMPARISON_OPERATOR_GREATER_OR_EQUAL,
 		Value: &tamisv1.Value{Kind: &tamisv1.Value_IntValue{IntValue: 2020}},
@@ -76,7 +76,7 @@ func TestASnippetComesInPieces(t *testing.T) {
 		Snippet:           "👶 leave, paid",
 		SnippetHighlights: []*tamisv1.ByteSpan{{Start: 0, End: 4}, {Start: 5, End: 10}},
 	}
-	wanted := []tamis.Piece{{Text: "👶", Asked: true}, {Text: " "}, {Text: "leave", Asked: true}, {Text: ", paid"}}
+	wanted := []tamis.Piece{{Text: "👶", IsHighlighted: true}, {Text: " "}, {Text: "leave", IsHighlighted: true}, {Text: ", paid"}}
 	if found := tamis.Highlighted(hit); !reflect.DeepEqual(found, wanted) {
 		t.Fatal(found)
 	}

@@ -154,14 +154,23 @@ def test_the_other_side_may_ask_who_the_client_is(server: ForkedServer, certific
             _name(client)
 
 
-@pytest.mark.parametrize("address", ["search.example.com:443", "10.0.0.1:7601", "dns:///search.example.com:443"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "search.example.com:443",
+        "10.0.0.1:7601",
+        "dns:///search.example.com:443",
+        "dns://search.example.com/localhost:1",
+        "search.example.com:443/localhost:1",
+    ],
+)
 def test_a_token_never_travels_in_the_clear(address: str) -> None:
     for kind in (Client, AsyncClient):
         with pytest.raises(ValueError, match="a token needs TLS"):
             kind(address, token="secret")
 
 
-@pytest.mark.parametrize("address", ["localhost:7601", "127.0.0.1:7601", "[::1]:7601", "unix:/run/tamis.sock"])
+@pytest.mark.parametrize("address", ["localhost:1", "127.0.0.1:1", "[::1]:1", "dns:///localhost:1", "unix:/run/tamis"])
 def test_on_the_machine_itself_a_token_needs_no_tls(address: str) -> None:
     Client(address, token="secret").close()
 

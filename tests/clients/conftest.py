@@ -12,6 +12,8 @@ from typing import Protocol
 
 import pytest
 
+from tamis.client import Client
+
 CLIENTS = Path(__file__).parents[2] / "clients"
 _REQUIRED = "TAMIS_REQUIRE_CLIENTS"  # a missing toolchain is a failure then
 
@@ -28,9 +30,14 @@ class Toolchain(Protocol):
     def __call__(self, *needs: str | Path) -> None: ...
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a real server listens, with the built-in configuration."""
+@pytest.fixture(scope="session", autouse=True)
+def _server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[subprocess.Popen[str] | None]:
+    """Starts a real server with the built-in configuration if a test will use it; the others do not wait for it."""
+    if not any("address" in getattr(each, "fixturenames", ()) for each in request.session.items):
+        yield None
+        return
     folder = tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "tamis.cli.app", "serve", "--preset", "default", "--listen", "127.0.0.1:0"]
     options = ["--data-directory", folder / "data"]
@@ -38,12 +45,26 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         (folder / "log").open("w") as log,
         subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on "), (folder / "log").read_text()
-        yield line.removeprefix("listening on ").strip()
+        yield process
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(30) == 0, (folder / "log").read_text()
+
+
+@pytest.fixture(scope="session")
+def _listening(_server: subprocess.Popen[str]) -> str:
+    assert _server.stdout is not None
+    line = _server.stdout.readline()
+    assert line.startswith("listening on "), line
+    return line.removeprefix("listening on ").strip()
+
+
+@pytest.fixture
+def address(_listening: str) -> Iterator[str]:
+    """Where a real server listens, without any collection."""
+    yield _listening
+    with Client(_listening) as client:
+        for each in list(client.collections()):
+            client.delete_collection(each.id)
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ func search(ctx context.Context, client *tamis.Client) error {
 	stream, err := client.StreamSearch(ctx, &tamisv1.StreamSearchRequest{
 		Collection: collection,
 		Query:      "parental leave",
-		Filter:     tamis.And(tamis.Field("year").AtLeast(tamis.Int(2020)), tamis.Field("lang").Equals(tamis.String("en"))),
+		Filter:     tamis.AllOf(tamis.Field("year").AtLeast(tamis.Int(2020)), tamis.Field("lang").Equals(tamis.String("en"))),
 	})
 	if err != nil {
 		return err

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { ConnectError, type CallOptions as StubOptions } from "@connectrpc/connect";
-import { Connection, type ConnectOptions, type Stubs } from "./connection.js";
+import { Connection, type ConnectOptions, type Stubs, TokenFailure } from "./connection.js";
 import {
   type Collection,
   type Deleted,
@@ -25,6 +25,7 @@ import { type CallOptions, passagesRequest, type RerankOptions, type SearchOptio
 import { Events, reranked, retrieved, searched } from "./reading.js";
 import type { GenerateEvent, PassageInput, RankedResult, RerankEvent, SearchEvent, SearchResult } from "./results.js";
 import { Attempts, DEFAULT_RETRIES, RetryBudget } from "./retries.js";
+import { unlessAborted } from "./signals.js";
 import { fromMetadata } from "./values.js";
 import { batched, one, only } from "./writing.js";
 
@@ -316,11 +317,15 @@ export class Client {
   async #pauseOrThrow(attempts: Attempts, thrown: unknown, hasBegun: boolean, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     if (!(thrown instanceof ConnectError)) throw thrown;
-    const { isOpen } = this.#connection;
+    if (thrown.cause instanceof TokenFailure) throw thrown.cause.thrown;
+    const { isOpen, closed } = this.#connection;
     const error = callError(thrown, isOpen);
     const wait = isOpen ? attempts.pauseAfter(error, hasBegun) : undefined;
     if (wait === undefined) throw error;
-    await pause(wait, undefined, { signal }).catch(() => signal?.throwIfAborted());
+    const over = new AbortController();
+    await unlessAborted(pause(wait, undefined, { signal: over.signal }), closed, signal)
+      .catch(() => {}) // the next attempt says why there is none
+      .finally(() => over.abort());
   }
 
   #attempts({ timeoutMs = this.#timeoutMs }: CallOptions, isRepeatable: boolean): Attempts {

@@ -1,6 +1,5 @@
 /** How a client reaches a server: address, TLS, and what it says of itself with every call. */
 
-import { isIPv4, isIPv6 } from "node:net";
 import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { CatalogService } from "./gen/tamis/v1/catalog_service_pb.js";
@@ -8,11 +7,12 @@ import { IndexService } from "./gen/tamis/v1/index_service_pb.js";
 import { SearchService } from "./gen/tamis/v1/search_service_pb.js";
 import { defined } from "./options.js";
 import type { RetryPolicy } from "./retries.js";
+import { unlessAborted } from "./signals.js";
 
 /** Where servers look for the tenant unless they are told another place. */
 export const TENANT_HEADER = "x-tamis-tenant";
 
-/** A bearer token, or what gives the one to use now; asked before each call. */
+/** A bearer token, or what gives the one to use now; asked before each attempt. What it throws, the call throws. */
 export type Token = string | (() => string | Promise<string>);
 
 /**
@@ -39,7 +39,7 @@ export interface ConnectOptions {
   tenant?: string;
   tenantHeader?: string;
   /** Further headers, for what stands before the server; sent as they are. */
-  metadata?: { readonly [key: string]: string };
+  metadata?: { readonly [name: string]: string };
   /** When a call is sent again; see `RetryPolicy`. */
   retries?: Partial<RetryPolicy>;
 }
@@ -51,23 +51,34 @@ export interface Stubs {
   readonly catalog: Client<typeof CatalogService>;
 }
 
+/** What a `token` function threw, which is no status of a call. */
+export class TokenFailure extends Error {
+  constructor(readonly thrown: unknown) {
+    super(thrown instanceof Error ? thrown.message : String(thrown));
+  }
+}
+
 /** A connection that is made when first used, and again when it is lost. */
 export class Connection {
   readonly stubs: Stubs;
   readonly #sessions: Http2SessionManager;
-  #isOpen = true;
+  readonly #closing = new AbortController();
 
-  /** Throws for a token that would travel in the clear. */
+  /** Throws for an address that is none, half a certificate, and a token that would travel in the clear. */
   constructor(
     readonly address: string,
     options: ConnectOptions,
     timeoutMs: number,
   ) {
     const tls = options.tls === true ? {} : options.tls || undefined;
-    if (options.token && tls === undefined && !isLoopback(address)) {
+    const baseUrl = `${tls ? "https" : "http"}://${address}`;
+    const host = hostOf(baseUrl);
+    if (options.token && tls === undefined && !isLoopback(host)) {
       throw new Error("a token needs TLS, or whoever is on the way could read it: pass tls: true, or certificates");
     }
-    const baseUrl = `${tls ? "https" : "http"}://${address}`;
+    if ((tls?.certificateChain === undefined) !== (tls?.privateKey === undefined)) {
+      throw new TypeError("a certificateChain and its privateKey go together");
+    }
     const { rootCertificates: ca, certificateChain: cert, privateKey: key, serverName: servername } = tls ?? {};
     this.#sessions = new Http2SessionManager(baseUrl, {}, defined({ ca, cert, key, servername }));
     const transport = createGrpcTransport({
@@ -84,27 +95,50 @@ export class Connection {
   }
 
   get isOpen(): boolean {
-    return this.#isOpen;
+    return !this.closed.aborted;
+  }
+
+  /** Aborted once the connection is closed. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** Ends the calls under way. May be called twice. */
   close(): void {
-    this.#isOpen = false;
-    this.#sessions.abort(new ConnectError("the client was closed", Code.Canceled));
+    const reason = new ConnectError("the client was closed", Code.Canceled);
+    this.#closing.abort(reason);
+    this.#sessions.abort(reason);
   }
 
   #stamp({ token = "", tenant = "", tenantHeader = TENANT_HEADER, metadata = {} }: ConnectOptions): Interceptor {
     return (next) => async (request) => {
       for (const [key, value] of Object.entries(metadata)) request.header.set(key, value);
       if (tenant) request.header.set(tenantHeader, tenant);
-      const now = typeof token === "function" ? await token() : token;
+      const now = typeof token === "function" ? await unlessAborted(asked(token), request.signal, this.closed) : token;
       if (now) request.header.set("authorization", `Bearer ${now}`);
+      this.closed.throwIfAborted();
       return next(request);
     };
   }
 }
 
-function isLoopback(address: string): boolean {
-  const host = address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-  return host === "localhost" || (isIPv4(host) && host.startsWith("127.")) || (isIPv6(host) && host === "::1");
+async function asked(token: () => string | Promise<string>): Promise<string> {
+  try {
+    return await token();
+  } catch (thrown) {
+    throw new TokenFailure(thrown);
+  }
+}
+
+/** The host of a URL that was made of an address; nothing else may stand in it, or it would name another host. */
+function hostOf(baseUrl: string): string {
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  if (url === undefined || url.href !== `${url.origin}/`) {
+    throw new TypeError(`an address is HOST:PORT, not ${baseUrl.slice(baseUrl.indexOf("//") + 2)}`);
+  }
+  return url.hostname;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -100,7 +100,7 @@ export class Field {
 
   /** Adds `weight` to what is new, half of it after a half-life, in milliseconds. */
   recent(halfLifeMs: number, weight = 1): Boost {
-    const recency = { field: this.path, halfLifeDuration: durationFromMs(halfLifeMs) };
+    const recency = { field: this.path, halfLifeDuration: durationFromMs(Math.round(halfLifeMs)) };
     return { weight, kind: { case: "recency", value: recency } };
   }
 

@@ -27,5 +27,5 @@ export {
 export type { CallOptions, RerankOptions, SearchOptions, StageOverrides } from "./options.js";
 export type * from "./results.js";
 export type { RetryPolicy } from "./retries.js";
-export { byteOffset, highlighted, type Span, textOf, utf16Range } from "./spans.js";
+export { byteOffset, highlighted, type Piece, type Span, textOf, utf16Range } from "./spans.js";
 export type { Metadata, Scalar, Value } from "./values.js";

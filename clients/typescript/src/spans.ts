@@ -33,10 +33,16 @@ export function byteOffset(text: string, index: number): number {
   return Buffer.byteLength(text.slice(0, index));
 }
 
-/** A text in pieces, such as a hit's snippet, each with whether one of the spans covers it. */
-export function highlighted(text: string, spans: readonly Span[]): { text: string; isHighlighted: boolean }[] {
-  const bytes = Buffer.from(text);
-  const borders = [0, ...spans.flatMap(({ start, end }) => [start, end]), bytes.length];
+/** A piece of a snippet, and whether the query asked for it. */
+export interface Piece {
+  readonly text: string;
+  readonly isHighlighted: boolean;
+}
+
+/** The snippet of a hit in pieces. */
+export function highlighted(hit: { readonly snippet: string; readonly snippetHighlights: readonly Span[] }): Piece[] {
+  const bytes = Buffer.from(hit.snippet);
+  const borders = [0, ...hit.snippetHighlights.flatMap(({ start, end }) => [start, end]), bytes.length];
   return borders
     .slice(1)
     .map((end, at) => ({ text: bytes.toString("utf8", borders[at], end), isHighlighted: at % 2 === 1 }))

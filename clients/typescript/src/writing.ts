@@ -2,6 +2,7 @@
 
 import { toBinary } from "@bufbuild/protobuf";
 import type { DocumentInput } from "./documents.js";
+import { CallError } from "./errors.js";
 import { type Document, DocumentSchema } from "./gen/tamis/v1/passage_pb.js";
 
 const BATCH_BYTES = 4 << 20;
@@ -35,7 +36,7 @@ export async function* batched(
 export async function only<T>(responses: AsyncIterable<T>): Promise<T> {
   let found: T | undefined;
   for await (const each of responses) found = each;
-  if (found === undefined) throw new Error("the stream ended without a response");
+  if (found === undefined) throw new CallError("INTERNAL", "the stream ended without a response");
   return found;
 }
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { HandlerContext } from "@connectrpc/connect";
+import { Code, type HandlerContext } from "@connectrpc/connect";
 import { connect } from "tamis-client";
 import { serving } from "./scripted.js";
 
@@ -59,10 +59,60 @@ test("tokens, tenants and metadata are sent with every call", async () => {
   ]);
 });
 
+test("an address is a host and a port, and no other host can hide in it", () => {
+  for (const address of ["127.0.0.1:@search.example", "http://127.0.0.1:1", "dns:///127.0.0.1:1", "a:b", ""]) {
+    assert.throws(() => connect(address, { token: "secret" }), TypeError, address);
+  }
+});
+
+test("half a certificate is refused", () => {
+  for (const tls of [{ certificateChain: "a" }, { privateKey: "a" }]) {
+    assert.throws(() => connect("127.0.0.1:1", { tls }), TypeError);
+  }
+});
+
+test("a token that does not come ends with the deadline, with the signal and with the client", async () => {
+  const token = () => new Promise<string>(() => {});
+  let calls = await serving({}, async (address) => {
+    using client = connect(address, { token });
+    await assert.rejects(client.search("docs", "q", { timeoutMs: 20 }), { code: "DEADLINE_EXCEEDED" });
+    const controller = new AbortController();
+    const aborted = client.search("docs", "q", { signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await assert.rejects(aborted, /enough/);
+    const closed = client.search("docs", "q");
+    client.close();
+    await assert.rejects(closed, { code: "CANCELLED" });
+  });
+  calls += await serving({}, async (address) => {
+    const closing = () => {
+      late.close();
+      return "token";
+    };
+    const late = connect(address, { token: closing });
+    await assert.rejects(late.search("docs", "q"), { code: "CANCELLED" });
+    await assert.rejects(late.stubs.search.search({}), { code: Code.Canceled });
+  });
+  assert.equal(calls, 0);
+});
+
+test("what a token's function throws, the call throws, and nothing is sent", async () => {
+  const missing = Object.assign(new Error("no such file"), { code: "ENOENT" });
+  const token = () => {
+    throw missing;
+  };
+  const calls = await serving({}, async (address) => {
+    using client = connect(address, { token });
+    await assert.rejects(client.search("docs", "q"), (error) => error === missing);
+    await assert.rejects(client.streamSearch("docs", "q").next(), (error) => error === missing);
+  });
+  assert.equal(calls, 0);
+});
+
 test("a token does not travel in the clear, and a deadline is one", () => {
   assert.throws(() => connect("search.example:443", { token: "secret" }), /needs TLS/);
   connect("search.example:443", { token: "secret", tls: true }).close();
-  connect("127.0.0.1:7601", { token: "secret" }).close();
+  for (const address of ["127.0.0.1:1", "localhost:1", "[::1]:1"]) connect(address, { token: "secret" }).close();
   for (const timeoutMs of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
     assert.throws(() => connect("127.0.0.1:7601", { timeoutMs }), RangeError);
   }

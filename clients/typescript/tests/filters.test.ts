@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toJson } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { allOf, anyOf, type Filter, field, fieldNamed, type Scalar } from "tamis-client";
 import { FilterSchema } from "tamis-client/v1";
 
@@ -23,6 +24,11 @@ test("lists within lists of the same word are opened, and others are not", () =>
   assert.deepEqual(json(year.or(lang.or(exists))), json(anyOf([year, lang, exists])));
   assert.deepEqual(json(year.and(lang).or(exists)), { or: { filters: [json(year.and(lang)), json(exists)] } });
   assert.deepEqual(json(allOf([])), { and: {} });
+});
+
+test("a half-life need not be whole", () => {
+  const { kind } = field("updated").recent(86_400_000 / 7);
+  assert.deepEqual(kind?.case === "recency" && kind.value.halfLifeDuration, durationFromMs(12_342_857));
 });
 
 test("names are taken as they are", () => {

@@ -64,6 +64,22 @@ test("closing a client ends its calls", async () => {
   });
 });
 
+test("closing a client ends the pause before an attempt", async ({ mock }) => {
+  const search = () => {
+    throw away();
+  };
+  let client: ReturnType<typeof connect> | undefined;
+  mock.method(Math, "random", () => {
+    setImmediate(() => client?.close()); // the length of the pause is being drawn
+    return 0.5;
+  });
+  const calls = await serving({ search }, async (address) => {
+    client = connect(address, { retries: { firstPauseMs: 100_000, longestPauseMs: 100_000 }, timeoutMs: 1_000_000 });
+    await assert.rejects(client.search("docs", "q"), { code: "CANCELLED" });
+  });
+  assert.equal(calls, 1);
+});
+
 test("no other status is sent again", async () => {
   for (const code of [Code.DeadlineExceeded, Code.ResourceExhausted, Code.Internal, Code.Unknown, Code.Aborted]) {
     const search = () => {

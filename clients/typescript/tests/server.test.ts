@@ -61,7 +61,7 @@ test("a search finds hits with their path, and an answer", { skip }, async () =>
   assert.deepEqual(hit.passage.metadata, DOCUMENTS[0]?.metadata);
   assert.ok(hit.stageScores.length > 0 && hit.stageScores.every((each) => each.rank === 1));
   assert.ok(result.stageReports.length > 0 && result.stageReports.every((each) => each.outcome === "RAN"));
-  assert.ok(highlighted(hit.snippet, hit.snippetHighlights).some((each) => each.isHighlighted));
+  assert.ok(highlighted(hit).some((each) => each.isHighlighted));
   assert.equal(result.answer.finishReason, "ANSWERED");
   for (const { documentSpan, answerSpan } of result.answer.citations) {
     assert.equal(textOf(documentSpan, hit.passage.text), textOf(answerSpan, result.answer.text));

@@ -51,17 +51,18 @@ test("what cuts a character or lies outside is refused", () => {
   for (const index of [1, 4, -1, 0.5]) assert.throws(() => byteOffset("🎹x", index), RangeError);
 });
 
-test("a highlighted text falls into pieces that join to it again", () => {
-  const text = "🎹 plays 🎹";
-  const pieces = highlighted(text, [
+test("a highlighted snippet falls into pieces that join to it again", () => {
+  const snippet = "🎹 plays 🎹";
+  const snippetHighlights = [
     { start: 0, end: 4 },
     { start: 11, end: 15 },
-  ]);
+  ];
+  const pieces = highlighted({ snippet, snippetHighlights });
   assert.deepEqual(pieces, [
     { text: "🎹", isHighlighted: true },
     { text: " plays ", isHighlighted: false },
     { text: "🎹", isHighlighted: true },
   ]);
-  assert.deepEqual(highlighted(text, []), [{ text, isHighlighted: false }]);
-  assert.deepEqual(highlighted("", []), []);
+  assert.deepEqual(highlighted({ snippet, snippetHighlights: [] }), [{ text: snippet, isHighlighted: false }]);
+  assert.deepEqual(highlighted({ snippet: "", snippetHighlights: [] }), []);
 });

@@ -159,7 +159,7 @@ def _pem(source: str | Path | bytes | None) -> bytes | None:
 def _is_loopback(address: str) -> bool:
     if address.startswith(("unix:", "unix-abstract:")):
         return True
-    host = address.rpartition("/")[2].rpartition(":")[0].strip("[]")
+    host = address.removeprefix("dns:///").rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -80,8 +80,7 @@ public final class CallException extends RuntimeException {
         Map<String, String> metadata = Map.of();
         List<Violation> violations = new ArrayList<>();
         Duration retryAfter = null;
-        com.google.rpc.Status found = StatusProto.fromThrowable(failure);
-        for (Any each : found == null ? List.<Any>of() : found.getDetailsList()) {
+        for (Any each : details(failure)) {
             try {
                 if (each.is(ErrorInfo.class)) {
                     ErrorInfo info = each.unpack(ErrorInfo.class);
@@ -100,5 +99,19 @@ public final class CallException extends RuntimeException {
             }
         }
         return new CallException(failure.getStatus(), reason, metadata, violations, retryAfter, failure);
+    }
+
+    /** One that has nothing but a code and a message. */
+    static CallException of(Status status) {
+        return new CallException(status, "", Map.of(), List.of(), null, null);
+    }
+
+    private static List<Any> details(StatusRuntimeException failure) {
+        try {
+            com.google.rpc.Status found = StatusProto.fromThrowable(failure);
+            return found == null ? List.of() : found.getDetailsList();
+        } catch (IllegalArgumentException broken) {
+            return List.of(); // they cannot be read, or are of another code, as what stands between may have it
+        }
     }
 }

@@ -5,9 +5,9 @@ import io.grpc.ClientInterceptors;
 import io.grpc.ManagedChannel;
 import io.grpc.StatusRuntimeException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import tamis.v1.CatalogServiceGrpc;
@@ -39,6 +39,7 @@ import tamis.v1.PassageOuterClass.Document;
 import tamis.v1.PassageOuterClass.Passage;
 import tamis.v1.SearchServiceGrpc;
 import tamis.v1.SearchServiceOuterClass.BatchSearchRequest;
+import tamis.v1.SearchServiceOuterClass.BatchSearchResponse;
 import tamis.v1.SearchServiceOuterClass.GenerateRequest;
 import tamis.v1.SearchServiceOuterClass.RerankRequest;
 import tamis.v1.SearchServiceOuterClass.RerankResponse;
@@ -78,9 +79,10 @@ public final class Client implements AutoCloseable {
         return new ClientBuilder(address);
     }
 
-    /** The same connection with another timeout. Closing either closes it. */
+    /** The same connection with another timeout, for writing and waiting too. Closing either closes it. */
     public Client withTimeout(Duration timeout) {
-        return new Client(connection, new Stamps(timeout, stamps.token(), stamps.metadata()));
+        Duration found = ClientBuilder.checked(timeout);
+        return new Client(connection, new Stamps(found, found, stamps.token(), stamps.metadata(), stamps.isClosed()));
     }
 
     /** For stubs of your own making. Calls over it have the same deadlines and retries, and throw what gRPC throws. */
@@ -88,7 +90,7 @@ public final class Client implements AutoCloseable {
         return channel;
     }
 
-    /** Ends the calls under way, which throw, and the connection. May be called twice. */
+    /** Ends the calls under way, which throw with the code CANCELLED, and the connection. May be called twice. */
     @Override
     public void close() {
         connection.shutdownNow();
@@ -121,12 +123,12 @@ public final class Client implements AutoCloseable {
     /** Runs several searches, at most 100, side by side. What became of each, in their order. */
     public List<Outcome> batchSearch(List<SearchRequest> requests) {
         BatchSearchRequest request = BatchSearchRequest.newBuilder().addAllRequests(requests).build();
-        Outcome[] outcomes = new Outcome[requests.size()];
+        List<BatchSearchResponse> found = new ArrayList<>();
         called(() -> {
-            searching().batchSearch(request).forEachRemaining(each -> outcomes[each.getRequestIndex()] = Outcome.of(each));
+            searching().batchSearch(request).forEachRemaining(found::add);
             return null;
         });
-        return List.of(outcomes);
+        return Outcome.of(found, requests.size());
     }
 
     /** Orders passages of yours by the rerankers of a pipeline. The hits have the passages of the request. */
@@ -150,7 +152,7 @@ public final class Client implements AutoCloseable {
     /**
      * Writes documents, or new versions of them, and returns once all are durable. They travel in batches, of which the
      * server writes each whole or not at all. After an exception writing all of it again is safe: what has not changed
-     * costs nothing. Every thousand documents have 60 seconds, or the client's timeout where it is longer.
+     * costs nothing. Every thousand documents have 60 seconds, or the builder's timeout where it is longer.
      */
     public Written write(String collection, Iterable<Document> documents) {
         return new Writing(IndexServiceGrpc.newStub(channel), collection).write(documents);
@@ -175,9 +177,9 @@ public final class Client implements AutoCloseable {
 
     /** All of them, by id. */
     public Iterable<Collection> collections() {
-        var request = ListCollectionsRequest.newBuilder().setPageSize(PAGE_SIZE);
+        var request = ListCollectionsRequest.newBuilder().setPageSize(PAGE_SIZE).build();
         return Pages.of(token -> {
-            var page = called(() -> indexing().listCollections(request.setPageToken(token).build()));
+            var page = called(() -> indexing().listCollections(request.toBuilder().setPageToken(token).build()));
             return new Pages.Page<>(page.getCollectionsList(), page.getNextPageToken());
         });
     }
@@ -196,30 +198,28 @@ public final class Client implements AutoCloseable {
 
     /** All of them, by id, without their texts. */
     public Iterable<Document> documents(String collection) {
-        var request = ListDocumentsRequest.newBuilder().setCollection(collection).setPageSize(PAGE_SIZE);
+        var request = ListDocumentsRequest.newBuilder().setCollection(collection).setPageSize(PAGE_SIZE).build();
         return Pages.of(token -> {
-            var page = called(() -> indexing().listDocuments(request.setPageToken(token).build()));
+            var page = called(() -> indexing().listDocuments(request.toBuilder().setPageToken(token).build()));
             return new Pages.Page<>(page.getDocumentsList(), page.getNextPageToken());
         });
     }
 
     /** Deletes by ids, at most 1,000, or by a filter, all or none. Sent again under its request id, made up if empty. */
     public DeleteDocumentsResponse deleteDocuments(DeleteDocumentsRequest request) {
-        var named = request.getRequestId().isEmpty() ? request.toBuilder().setRequestId(newRequestId()).build() : request;
-        return called(() -> indexing().deleteDocuments(named));
+        return called(() -> indexing().deleteDocuments(request));
     }
 
     /** Changes the metadata of at most 1,000 documents, all or none. Sent again as deleteDocuments is. */
     public PatchMetadataResponse patchMetadata(PatchMetadataRequest request) {
-        var named = request.getRequestId().isEmpty() ? request.toBuilder().setRequestId(newRequestId()).build() : request;
-        return called(() -> indexing().patchMetadata(named));
+        return called(() -> indexing().patchMetadata(request));
     }
 
     /** The documents that an index could not take. */
     public Iterable<DeadLetter> deadLetters(String collection) {
-        var request = ListDeadLettersRequest.newBuilder().setCollection(collection).setPageSize(PAGE_SIZE);
+        var request = ListDeadLettersRequest.newBuilder().setCollection(collection).setPageSize(PAGE_SIZE).build();
         return Pages.of(token -> {
-            var page = called(() -> indexing().listDeadLetters(request.setPageToken(token).build()));
+            var page = called(() -> indexing().listDeadLetters(request.toBuilder().setPageToken(token).build()));
             return new Pages.Page<>(page.getDeadLettersList(), page.getNextPageToken());
         });
     }
@@ -263,10 +263,6 @@ public final class Client implements AutoCloseable {
 
     private IndexServiceGrpc.IndexServiceBlockingStub indexing() {
         return IndexServiceGrpc.newBlockingStub(channel);
-    }
-
-    static String newRequestId() {
-        return UUID.randomUUID().toString();
     }
 
     private static <T> T called(Supplier<T> call) {

@@ -3,6 +3,7 @@ package tamis.client;
 import io.grpc.ChannelCredentials;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
+import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -16,7 +17,8 @@ public final class ClientBuilder {
     private static final String TENANT_HEADER = "x-tamis-tenant";
     private static final long BUFFERED_BYTES = 8L << 20;
     private static final Pattern LOOPBACK =
-            Pattern.compile("(.*/)?(localhost|127\\.\\d+\\.\\d+\\.\\d+|\\[::1\\])(:\\d+)?|unix:.*");
+            Pattern.compile("(dns:///)?(localhost|127\\.\\d+\\.\\d+\\.\\d+|\\[::1\\])(:\\d+)?|unix:.*");
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
 
     private final String address;
     private final Map<String, String> metadata = new LinkedHashMap<>();
@@ -31,22 +33,26 @@ public final class ClientBuilder {
 
     /** The deadline of calls that have none; 10 seconds unless told. Writing and waiting have at least 60. */
     public ClientBuilder timeout(Duration timeout) {
-        this.timeout = timeout;
+        this.timeout = checked(timeout);
         return this;
     }
 
     /** How the connection is secured: {@code TlsChannelCredentials.create()} trusts the authorities of the system. */
-    public ClientBuilder credentials(ChannelCredentials credentials) {
+    public ClientBuilder tls(ChannelCredentials credentials) {
         this.credentials = credentials;
         return this;
     }
 
-    /** Sends {@code authorization: Bearer …} with every call, for what stands before the server. */
+    /** Sends {@code authorization: Bearer …} with every call, for what stands before the server. An empty one is none. */
     public ClientBuilder token(String token) {
-        return token(() -> token);
+        this.token = token.isEmpty() ? null : () -> token;
+        return this;
     }
 
-    /** The same for tokens that change: it is asked before each call, so it should be quick. */
+    /**
+     * The same for tokens that change: it is asked before each call, so it should be quick. What it throws, the call
+     * throws.
+     */
     public ClientBuilder token(Supplier<String> token) {
         this.token = token;
         return this;
@@ -58,7 +64,7 @@ public final class ClientBuilder {
         return this;
     }
 
-    /** Says for whom the calls are made, as a proxy would. */
+    /** Says for whom the calls are made, as a proxy would, in {@code x-tamis-tenant}; for another key use metadata. */
     public ClientBuilder tenant(String tenant) {
         return metadata(TENANT_HEADER, tenant);
     }
@@ -75,9 +81,9 @@ public final class ClientBuilder {
      * @throws IllegalStateException for a token that would travel in the clear
      */
     public Client build() {
-        if (token != null && credentials == null && !LOOPBACK.matcher(address).matches()) {
-            throw new IllegalStateException(
-                    "a token needs TLS, or whoever is on the way could read it: pass credentials");
+        boolean isOpen = credentials == null || credentials instanceof InsecureChannelCredentials;
+        if (token != null && isOpen && !LOOPBACK.matcher(address).matches()) {
+            throw new IllegalStateException("a token needs TLS, or whoever is on the way could read it: pass tls");
         }
         ManagedChannelBuilder<?> builder = Grpc.newChannelBuilder(
                         address, credentials == null ? InsecureChannelCredentials.create() : credentials)
@@ -88,6 +94,16 @@ public final class ClientBuilder {
         } else {
             builder.disableRetry();
         }
-        return new Client(builder.build(), new Stamps(timeout, token, Map.copyOf(metadata)));
+        ManagedChannel connection = builder.build();
+        Duration patience = timeout.compareTo(PATIENCE) < 0 ? PATIENCE : timeout;
+        return new Client(
+                connection, new Stamps(timeout, patience, token, Map.copyOf(metadata), connection::isShutdown));
+    }
+
+    static Duration checked(Duration timeout) {
+        if (timeout.isNegative() || timeout.isZero()) {
+            throw new IllegalArgumentException("a timeout of " + timeout + " lets no call through");
+        }
+        return timeout;
     }
 }

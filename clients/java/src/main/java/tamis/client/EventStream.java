@@ -36,9 +36,9 @@ public final class EventStream implements Iterator<Event>, Iterable<Event>, Auto
         Context before = context.attach();
         try {
             return new EventStream(context, call.get(), passages);
-        } catch (StatusRuntimeException failure) {
+        } catch (RuntimeException failure) {
             context.cancel(null);
-            throw CallException.of(failure);
+            throw failure instanceof StatusRuntimeException status ? CallException.of(status) : failure;
         } finally {
             context.detach(before);
         }

@@ -11,6 +11,7 @@ import tamis.v1.FilterOuterClass.Membership;
 import tamis.v1.SearchServiceOuterClass.Boost;
 import tamis.v1.SearchServiceOuterClass.Recency;
 import tamis.v1.SearchServiceOuterClass.SortKey;
+import tamis.v1.ValueOuterClass.Value;
 
 /**
  * A field of the metadata, to be compared: {@code Field.of("year").atLeast(2020)}. Join what it makes by {@link Filters}.
@@ -37,7 +38,7 @@ public final class Field {
                 .collect(Collectors.joining(".")));
     }
 
-    /** True where the field is the value. */
+    /** True where the field is the value; {@code equals} is what Java compares objects by. */
     public Filter is(Object value) {
         return compared(ComparisonOperator.COMPARISON_OPERATOR_EQUAL, value);
     }
@@ -70,7 +71,7 @@ public final class Field {
     /** True where the field is any of the values; with none, nowhere. */
     public Filter oneOf(Object... values) {
         Membership.Builder found = Membership.newBuilder().setField(path);
-        Arrays.stream(values).map(Values::of).forEach(found::addValues);
+        Arrays.stream(values).map(Field::scalar).forEach(found::addValues);
         return Filter.newBuilder().setMembership(found).build();
     }
 
@@ -100,7 +101,15 @@ public final class Field {
 
     private Filter compared(ComparisonOperator operator, Object value) {
         Comparison.Builder found =
-                Comparison.newBuilder().setField(path).setOperator(operator).setValue(Values.of(value));
+                Comparison.newBuilder().setField(path).setOperator(operator).setValue(scalar(value));
         return Filter.newBuilder().setComparison(found).build();
+    }
+
+    private static Value scalar(Object value) {
+        Value found = Values.of(value);
+        if (found.hasListValue() || found.hasMapValue()) {
+            throw new IllegalArgumentException("a field is compared with one value; for several give oneOf an array");
+        }
+        return found;
     }
 }

@@ -25,7 +25,7 @@ public final class Filters {
     }
 
     /** Adds the weight, -10 to 10 and not 0, where the condition holds. */
-    public static Boost boost(Filter condition, double weight) {
+    public static Boost boostWhere(Filter condition, double weight) {
         return Boost.newBuilder().setWeight(weight).setCondition(condition).build();
     }
 

@@ -2,7 +2,11 @@ package tamis.client;
 
 import java.util.List;
 import java.util.Map;
+import java.util.UUID;
 import java.util.stream.Stream;
+import tamis.v1.IndexServiceOuterClass.DeleteDocumentsRequest;
+import tamis.v1.IndexServiceOuterClass.PatchMetadataRequest;
+import tamis.v1.IndexServiceOuterClass.WriteDocumentsRequest;
 
 /**
  * gRPC's own policy (gRFC A6): only what met no server is sent again, or a proxy that says UNAVAILABLE in its place, and
@@ -44,4 +48,23 @@ final class Retries {
             Map.of("maxTokens", 20.0, "tokenRatio", 0.1));
 
     private Retries() {}
+
+    /** Gives a request that changes documents a name, by which the server does it once however often it comes. */
+    @SuppressWarnings("unchecked")
+    static <Q> Q named(Q request) {
+        if (request instanceof DeleteDocumentsRequest deletion && deletion.getRequestId().isEmpty()) {
+            return (Q) deletion.toBuilder().setRequestId(newRequestId()).build();
+        }
+        if (request instanceof PatchMetadataRequest patch && patch.getRequestId().isEmpty()) {
+            return (Q) patch.toBuilder().setRequestId(newRequestId()).build();
+        }
+        if (request instanceof WriteDocumentsRequest write && write.getRequestId().isEmpty()) {
+            return (Q) write.toBuilder().setRequestId(newRequestId()).build();
+        }
+        return request;
+    }
+
+    static String newRequestId() {
+        return UUID.randomUUID().toString();
+    }
 }

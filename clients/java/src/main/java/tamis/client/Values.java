@@ -49,12 +49,19 @@ public final class Values {
             found.setListValue(values);
         } else if (value instanceof Map<?, ?> map) {
             MapValue.Builder fields = MapValue.newBuilder();
-            map.forEach((name, each) -> fields.putFields((String) name, of(each)));
+            map.forEach((name, each) -> fields.putFields(name(name), of(each)));
             found.setMapValue(fields);
         } else {
             throw new IllegalArgumentException("a " + value.getClass().getName() + " is no value");
         }
         return found.build();
+    }
+
+    private static String name(Object name) {
+        if (name instanceof String text) {
+            return text;
+        }
+        throw new IllegalArgumentException("a map with " + name + " as a key is no value: keys are Strings");
     }
 
     /** What {@link #of} took, whole numbers as Long; null also for a kind of value that this client does not know. */

@@ -2,7 +2,6 @@ package tamis.client;
 
 import io.grpc.Context;
 import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
 import io.grpc.stub.StreamObserver;
 import java.util.ArrayList;
 import java.util.List;
@@ -51,7 +50,7 @@ final class Writing {
     }
 
     private WriteDocumentsRequest.Builder newBatch() {
-        return WriteDocumentsRequest.newBuilder().setCollection(collection).setRequestId(Client.newRequestId());
+        return WriteDocumentsRequest.newBuilder().setCollection(collection).setRequestId(Retries.newRequestId());
     }
 
     private void add(WriteDocumentsRequest.Builder batch) {
@@ -67,19 +66,19 @@ final class Writing {
         }
         Context.CancellableContext context = Context.current().withCancellation();
         CompletableFuture<Written> done = new CompletableFuture<>();
-        context.run(() -> {
-            StreamObserver<WriteDocumentsRequest> requests = stub.writeDocuments(new Acknowledgements(total, done));
-            batches.forEach(requests::onNext);
-            requests.onCompleted();
-        });
         try {
+            context.run(() -> {
+                StreamObserver<WriteDocumentsRequest> requests = stub.writeDocuments(new Acknowledgements(total, done));
+                batches.forEach(requests::onNext);
+                requests.onCompleted();
+            });
             total = done.get();
         } catch (ExecutionException failure) {
             throw CallException.of(Status.fromThrowable(failure.getCause())
                     .asRuntimeException(Status.trailersFromThrowable(failure.getCause())));
         } catch (InterruptedException interruption) {
             Thread.currentThread().interrupt();
-            throw CallException.of(new StatusRuntimeException(Status.CANCELLED.withDescription("interrupted")));
+            throw CallException.of(Status.CANCELLED.withDescription("interrupted"));
         } finally {
             context.cancel(null);
         }

@@ -2,33 +2,42 @@ package tamis.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.grpc.Context;
+import io.grpc.InsecureChannelCredentials;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tamis.v1.IndexServiceGrpc;
 import tamis.v1.IndexServiceOuterClass.CreateCollectionRequest;
 import tamis.v1.IndexServiceOuterClass.DeleteDocumentsRequest;
 import tamis.v1.PassageOuterClass.Document;
 import tamis.v1.PassageOuterClass.Hit;
 import tamis.v1.PassageOuterClass.Passage;
+import tamis.v1.SearchServiceOuterClass.BatchSearchResponse;
 import tamis.v1.SearchServiceOuterClass.HitsRevised;
 import tamis.v1.SearchServiceOuterClass.SearchRequest;
+import tamis.v1.SearchServiceOuterClass.SearchResponse;
 import tamis.v1.SearchServiceOuterClass.StreamSearchRequest;
 import tamis.v1.SearchServiceOuterClass.StreamSearchResponse;
 
@@ -105,6 +114,14 @@ class RetriesTest {
     }
 
     @Test
+    void aDeletionOverAStubOfYourOwnHasANameToo() {
+        server.fail(Status.Code.UNAVAILABLE, 1);
+        IndexServiceGrpc.newBlockingStub(client.channel()).deleteDocuments(DeleteDocumentsRequest.getDefaultInstance());
+        assertEquals(server.names.get(0), server.names.get(1));
+        assertFalse(server.names.get(0).isEmpty());
+    }
+
+    @Test
     void writesGoInNamedBatchesOverOneStreamAfterAnother() {
         Written written = client.write("docs", documents(64 * 16 + 1));
         assertEquals(new Written(17, 64 * 16 + 1, 0), written);
@@ -138,6 +155,93 @@ class RetriesTest {
     }
 
     @Test
+    void aTimeoutThatIsAskedForHoldsForWritingToo() {
+        client.withTimeout(Duration.ofSeconds(7)).write("docs", documents(1));
+        assertTrue(server.left.compareTo(Duration.ofSeconds(7)) <= 0, server.left::toString);
+    }
+
+    @Test
+    void aTimeoutIsAboveZero() {
+        assertThrows(IllegalArgumentException.class, () -> client.withTimeout(Duration.ZERO));
+        assertThrows(IllegalArgumentException.class, () -> server.client().timeout(Duration.ofSeconds(-1)));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void closingEndsTheCallsUnderWay(boolean isRetrying) {
+        server.hanging = new CountDownLatch(1);
+        server.events.add(revised(1, Passage.newBuilder().setId("a")));
+        ClientBuilder builder = server.client();
+        Client closed = (isRetrying ? builder : builder.withoutRetries()).build();
+        EventStream events = closed.streamSearch(StreamSearchRequest.getDefaultInstance());
+        events.next();
+        Thread closing = new Thread(() -> {
+            try {
+                server.hanging.await();
+            } catch (InterruptedException interruption) {
+                Thread.currentThread().interrupt();
+            }
+            closed.close();
+        });
+        closing.start();
+        for (Executable call : List.<Executable>of(() -> closed.search(SEARCH), events::hasNext, closed::serverInfo)) {
+            assertEquals(Status.Code.CANCELLED, assertThrows(CallException.class, call).code());
+        }
+    }
+
+    @Test
+    void detailsThatCannotBeReadLeaveTheCode() {
+        byte[] broken = {8};
+        byte[] ofAnotherCode = com.google.rpc.Status.newBuilder().setCode(5).build().toByteArray();
+        for (byte[] details : List.of(broken, ofAnotherCode)) {
+            server.details = details;
+            server.fail(Status.Code.INTERNAL, 1);
+            CallException failure = assertThrows(CallException.class, () -> client.search(SEARCH));
+            assertEquals(Status.Code.INTERNAL, failure.code());
+            assertEquals("", failure.reason());
+        }
+    }
+
+    @Test
+    void aBatchOfWhichTheServerLeavesSomethingOutSaysSo() {
+        var whole = BatchSearchResponse.newBuilder().setResponse(SearchResponse.getDefaultInstance());
+        server.answers.add(whole.build());
+        server.answers.add(BatchSearchResponse.newBuilder().setRequestIndex(1).build());
+        List<Outcome> outcomes = client.batchSearch(List.of(SEARCH, SEARCH, SEARCH));
+        assertEquals(List.of(true, false, false), outcomes.stream().map(each -> each.response().isPresent()).toList());
+        assertEquals(Status.Code.INTERNAL, outcomes.get(2).failure().orElseThrow().code());
+        server.answers.add(whole.setRequestIndex(3).build());
+        assertThrows(CallException.class, () -> client.batchSearch(List.of(SEARCH, SEARCH, SEARCH)));
+    }
+
+    @Test
+    void anEmptyTokenIsNone() {
+        for (ClientBuilder each : List.of(server.client().token(""), server.client().token(() -> ""))) {
+            try (Client told = each.build()) {
+                told.search(SEARCH);
+            }
+            assertNull(header("authorization"));
+        }
+        Client.builder("search.example:443").token("").build().close();
+    }
+
+    @Test
+    void whatATokenThrowsTheCallThrows() {
+        IllegalStateException missing = new IllegalStateException("no such file");
+        Supplier<String> token = () -> {
+            throw missing;
+        };
+        try (Client told = server.client().token(token).build()) {
+            var request = StreamSearchRequest.getDefaultInstance();
+            for (Executable call : List.<Executable>of(
+                    () -> told.search(SEARCH), () -> told.streamSearch(request), () -> told.write("docs", documents(1)))) {
+                assertSame(missing, assertThrows(IllegalStateException.class, call));
+            }
+        }
+        assertEquals(0, server.attempts);
+    }
+
+    @Test
     void whatIsSentWithEveryCall() {
         try (Client told = server.client().token("secret").tenant("acme").metadata("X-Api-Key", "k").build()) {
             told.search(SEARCH);
@@ -147,10 +251,12 @@ class RetriesTest {
         assertEquals("k", header("x-api-key"));
     }
 
-    @Test
-    void aTokenNeedsTls() {
-        ClientBuilder open = Client.builder("search.example:443").token("secret");
+    @ParameterizedTest
+    @ValueSource(strings = {"search.example:443", "search.example:443/localhost:1", "dns://search.example/localhost:1"})
+    void aTokenNeedsTls(String address) {
+        ClientBuilder open = Client.builder(address).token("secret");
         assertThrows(IllegalStateException.class, open::build);
+        assertThrows(IllegalStateException.class, open.tls(InsecureChannelCredentials.create())::build);
     }
 
     @ParameterizedTest

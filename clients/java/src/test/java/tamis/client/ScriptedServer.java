@@ -18,6 +18,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import tamis.v1.IndexServiceGrpc;
 import tamis.v1.IndexServiceOuterClass.CreateCollectionRequest;
@@ -27,6 +28,8 @@ import tamis.v1.IndexServiceOuterClass.DeleteDocumentsResponse;
 import tamis.v1.IndexServiceOuterClass.WriteDocumentsRequest;
 import tamis.v1.IndexServiceOuterClass.WriteDocumentsResponse;
 import tamis.v1.SearchServiceGrpc;
+import tamis.v1.SearchServiceOuterClass.BatchSearchRequest;
+import tamis.v1.SearchServiceOuterClass.BatchSearchResponse;
 import tamis.v1.SearchServiceOuterClass.SearchRequest;
 import tamis.v1.SearchServiceOuterClass.SearchResponse;
 import tamis.v1.SearchServiceOuterClass.StreamSearchRequest;
@@ -36,12 +39,22 @@ import tamis.v1.SearchServiceOuterClass.StreamSearchResponse;
 final class ScriptedServer implements AutoCloseable {
     private static final Metadata.Key<String> PUSHBACK =
             Metadata.Key.of("grpc-retry-pushback-ms", Metadata.ASCII_STRING_MARSHALLER);
+    private static final Metadata.Key<byte[]> DETAILS =
+            Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
     /** One for each attempt, until there are none left; OK lets it pass. */
     final Queue<Status> failures = new ConcurrentLinkedQueue<>();
 
     final List<String> names = Collections.synchronizedList(new ArrayList<>());
     final List<StreamSearchResponse> events = new ArrayList<>();
+    final List<BatchSearchResponse> answers = new ArrayList<>();
+
+    /** What failures have in the place of a google.rpc.Status. */
+    volatile byte[] details;
+
+    /** Counted down by a search that is then never answered. */
+    volatile CountDownLatch hanging;
+
     volatile int attempts;
     volatile Metadata headers;
     volatile Duration left;
@@ -86,6 +99,9 @@ final class ScriptedServer implements AutoCloseable {
         if (failure.getCode() == Status.Code.UNAVAILABLE) { // gRPC for Java sends others again, too, when told when
             trailers.put(PUSHBACK, "1");
         }
+        if (details != null) {
+            trailers.put(DETAILS, details);
+        }
         observer.onError(failure.asRuntimeException(trailers));
         return false;
     }
@@ -93,7 +109,17 @@ final class ScriptedServer implements AutoCloseable {
     private final class Searches extends SearchServiceGrpc.SearchServiceImplBase {
         @Override
         public void search(SearchRequest request, StreamObserver<SearchResponse> observer) {
+            if (hanging != null) {
+                hanging.countDown();
+                return;
+            }
             answer("", observer, SearchResponse.getDefaultInstance());
+        }
+
+        @Override
+        public void batchSearch(BatchSearchRequest request, StreamObserver<BatchSearchResponse> observer) {
+            answers.forEach(observer::onNext);
+            observer.onCompleted();
         }
 
         @Override

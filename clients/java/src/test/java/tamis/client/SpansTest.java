@@ -1,6 +1,7 @@
 package tamis.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -20,6 +21,12 @@ class SpansTest {
         assertEquals(new Spans.Range(start, end), Spans.range(span, TEXT));
         assertEquals(part, Spans.textOf(span, TEXT));
         assertEquals(part, TEXT.substring(start, end));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5, 8", "4, 5", "2, 3", "0, 23", "23, 23", "4, 0", "-1, 0"})
+    void aSpanOfAnotherTextIsRefused(int firstByte, int lastByte) {
+        assertThrows(IndexOutOfBoundsException.class, () -> Spans.range(span(firstByte, lastByte), TEXT));
     }
 
     @Test

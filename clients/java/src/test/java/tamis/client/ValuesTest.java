@@ -36,6 +36,9 @@ class ValuesTest {
         assertThrows(IllegalArgumentException.class, () -> Values.of(Double.NaN));
         assertThrows(IllegalArgumentException.class, () -> Values.of(new Object()));
         assertThrows(IllegalArgumentException.class, () -> Field.of("year").is('c'));
+        assertThrows(IllegalArgumentException.class, () -> Values.of(Map.of(1, "a")));
+        assertThrows(IllegalArgumentException.class, () -> Field.of("lang").is(List.of("de")));
+        assertThrows(IllegalArgumentException.class, () -> Field.of("lang").oneOf(List.of("de", "en")));
     }
 
     @Test
