@@ -155,18 +155,20 @@ def _events(
 
 
 def display(view: SearchView, events: Iterable[Event]) -> SearchView:
-    """Shows a view while it takes events: in place in a terminal, line by line elsewhere."""
+    """Shows a view while it takes events: in place in a terminal; elsewhere a line whenever the first three change."""
     if console.is_terminal:
         with Live(view, console=console, refresh_per_second=20, vertical_overflow="visible") as live:
             for event in events:
                 view.add(event)
                 live.refresh()
     else:
+        shown = ""
         try:
             for event in events:
                 view.add(event)
-                if event.WhichOneof("event") == "hits_revised":
-                    top = ", ".join(each.passage.id for each in view.hits[:3])
+                top = ", ".join(each.passage.id for each in view.hits[:3])
+                if event.WhichOneof("event") == "hits_revised" and top != shown:
+                    shown = top
                     line = f"            revision {view.revision} by {event.hits_revised.stage}: {top}"
                     console.print(Text(line), soft_wrap=True)
         finally:
