@@ -122,10 +122,17 @@ def create_if_missing(client: Client, collection: str, language: str = "") -> No
 
 
 def wait(client: Client, collection: str, sequence: int, progress: Progress) -> None:
-    """Waits until every index has got to a sequence, by asking, so that the bars move."""
+    """Waits until every index has got to a sequence, by asking, so that the bars move.
+
+    0 is what had been written before: by a run that was interrupted, or by one that did not wait.
+    """
     tasks: dict[str, Any] = {}
-    while sequence:
-        known = client.collection(collection)
+    while True:
+        try:
+            known = client.collection(collection)
+        except NotFound:
+            return  # nothing has ever been written to it
+        sequence = sequence or known.last_sequence
         for state in known.indexes:
             if state.stage not in tasks:
                 tasks[state.stage] = progress.add_task(f"indexed by {state.stage}", total=sequence)
