@@ -36,3 +36,18 @@ def test_what_was_asked_for_is_bold_in_the_excerpt() -> None:
 def test_without_a_snippet_the_passage_is_shown_on_one_line() -> None:
     passage = passage_pb2.Passage(id="a", text="Title\n=====\n\nThe   [bold]moon[/bold]\n")
     assert "Title·The·[bold]moon[/bold]" in _shown(passage_pb2.Hit(passage=passage))
+
+
+def test_an_index_that_was_behind_is_named_below_the_hits() -> None:
+    view = SearchView("moon")
+    progress = [
+        search_service_pb2.IndexProgress(stage="dense", applied_sequence=1, lag_count=39),
+        search_service_pb2.IndexProgress(stage="bm25", applied_sequence=40),
+    ]
+    completed = search_service_pb2.Completed(index_progress=progress)
+    view.add(search_service_pb2.StreamSearchResponse(completed=completed))
+    console = Console(file=StringIO(), width=80)
+    with console.capture() as shown:
+        console.print(view)
+    assert "the index of dense was 39 changes behind" in shown.get()
+    assert "bm25 was" not in shown.get()

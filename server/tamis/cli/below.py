@@ -1,4 +1,4 @@
-"""What stands below the hits: a better spelling, counts of fields, the way to the next page."""
+"""What stands below the hits: indexes that were behind, a better spelling, counts of fields, the next page."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ _BAR_WIDTH = 24
 
 def below(completed: pb.Completed, *, is_paged: bool) -> Iterator[RenderableType]:
     """Nothing at all where there is nothing to say; `is_paged` says that whoever looks can ask for the next page."""
+    for each in completed.index_progress:
+        if each.lag_count:
+            changes = "change" if each.lag_count == 1 else "changes"
+            yield Text(f"\nthe index of {each.stage} was {each.lag_count:,} {changes} behind", "yellow")
     if completed.suggested_query:
         yield Text.assemble("\nDid you mean: ", (completed.suggested_query, "bold cyan"))
     for facet in completed.facets:
