@@ -6,15 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import forked
+import grpc
 from fake_plugins import write_distribution
 
-__all__ = ["Certificates", "PluginProcess", "certificates", "hosting"]
+from tamis.v1 import plugin_service_pb2_grpc
+
+__all__ = ["Certificates", "PluginProcess", "certificates", "foreign", "hosting"]
 
 _PATIENCE = 60.0
 
@@ -119,3 +122,16 @@ def _main(arguments: list[str], folder: Path, said: Any) -> None:
     from tamis.cli.app import main
 
     main()
+
+
+@asynccontextmanager
+async def foreign(servicer: Any) -> AsyncIterator[str]:
+    """Where a plugin service listens that is none of ours, in this process."""
+    server = grpc.aio.server()
+    plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,3 +109,16 @@ def compiled_typescript(toolchain: Toolchain, run: Run) -> Path:
     run("typescript", "npm", "run", "--silent", "build")
     run("typescript", "node_modules/.bin/tsc", "-p", "tsconfig.json")
     return client / "build"
+
+
+def check_example(output: str, units: str) -> None:
+    """What the examples in Go and Java print; `units` is where the citation lies in the language's own."""
+    lines = output.splitlines()
+    assert lines[0] == "documents: 3 written, 0 unchanged"
+    assert re.search(r"^  revision 1, by \S+: leave, travel$", output, re.MULTILINE)
+    assert re.search(r"^late +ran, 2 of 2$", output, re.MULTILINE)
+    assert re.search(r"^completed: revision \d stands; answered$", output, re.MULTILINE)
+    assert "leave, of 2024: Parental leave 👶🏽 is twelve weeks, paid in full." in output
+    assert f'  bytes 0 to 54, {units}: from leave, "Parental leave 👶🏽 is twelve weeks, paid in full."' in lines
+    assert lines[-1] == 'there is no collection "nowhere"; its reason is NOT_FOUND'
+    assert "2009" not in output  # the filter

@@ -98,25 +98,34 @@ async def test_a_reranker_without_a_chance_is_skipped_and_the_answer_is_kept(tmp
     assert completed.finish_reason == pb.FINISH_REASON_ANSWERED
 
 
-async def test_a_retriever_without_a_chance_is_skipped_beside_one_that_has_and_tried_again_some_day(
-    tmp_path: Path,
-) -> None:
-    expression = "(words % 50 | slow % 50) >> rank"
-    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
+@asynccontextmanager
+async def _beside_a_slow_retriever(folder: Path, extra: str = "") -> AsyncIterator[Client]:
+    """A server whose retriever `slow` is said to take 100 s; it does not."""
+    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{folder}"\n'
     slow = '[stages.slow]\nplugin = "fake-memory"\n'
     async with (
-        running(parse(f"{server}{fakes(expression)}{slow}")) as started,
+        running(parse(f"{server}{fakes('words % 50 | slow % 50')}{extra}{slow}")) as started,
         grpc.aio.insecure_channel(started.address) as channel,
     ):
         client, planner = Client(channel, started.address), started.tamis.planner
         await client.fill()
         _teach(planner, 0.001)
         taught(planner, "slow", StageRole.RETRIEVER, lambda _: 100.0)
-        first = {each.stage: each for each in (await _completed(client)).stage_reports}
+        yield client
+
+
+async def _outcomes(client: Client) -> dict[str, pb.StageReport]:
+    return {each.stage: each for each in (await _completed(client)).stage_reports}
+
+
+async def test_a_retriever_without_a_chance_is_skipped_beside_one_that_has_and_tried_again_some_day(
+    tmp_path: Path,
+) -> None:
+    async with _beside_a_slow_retriever(tmp_path) as client:
+        first = await _outcomes(client)
         outcomes = [first["slow"].outcome]
         while outcomes[-1] == pb.STAGE_OUTCOME_SKIPPED:
-            reports = {each.stage: each for each in (await _completed(client)).stage_reports}
-            outcomes.append(reports["slow"].outcome)
+            outcomes.append((await _outcomes(client))["slow"].outcome)
     assert outcomes[0] == pb.STAGE_OUTCOME_SKIPPED
     assert (first["slow"].reason, first["slow"].done_count) == (pb.STAGE_REASON_DEADLINE, 0)
     assert first["words"].outcome == pb.STAGE_OUTCOME_RAN
@@ -124,18 +133,8 @@ async def test_a_retriever_without_a_chance_is_skipped_beside_one_that_has_and_t
 
 
 async def test_a_required_retriever_is_begun_whatever_it_takes(tmp_path: Path) -> None:
-    server = f'[server]\nlisten = "127.0.0.1:0"\ndata_directory = "{tmp_path}"\n'
-    slow = '[stages.slow]\nplugin = "fake-memory"\n'
-    config = fakes("words % 50 | slow % 50") + 'required = ["slow"]\n' + slow
-    async with (
-        running(parse(f"{server}{config}")) as started,
-        grpc.aio.insecure_channel(started.address) as channel,
-    ):
-        client, planner = Client(channel, started.address), started.tamis.planner
-        await client.fill()
-        _teach(planner, 0.001)
-        taught(planner, "slow", StageRole.RETRIEVER, lambda _: 100.0)
-        reports = {each.stage: each for each in (await _completed(client)).stage_reports}
+    async with _beside_a_slow_retriever(tmp_path, 'required = ["slow"]\n') as client:
+        reports = await _outcomes(client)
     assert reports["slow"].outcome == pb.STAGE_OUTCOME_RAN
 
 

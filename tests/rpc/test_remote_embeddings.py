@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
-from plugin_hosts import PluginProcess, hosting
+from plugin_hosts import PluginProcess, foreign, hosting
 from real_server import Servers
 
 from tamis.context import Call
@@ -151,18 +150,6 @@ class _Careless(_Earlier):
         yield pb.EmbedTokensResponse(token_dimension_count=0 if text == "no length" else 2, embeddings=embeddings)
 
 
-@asynccontextmanager
-async def _foreign(servicer: Any) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
-
-
 @pytest.mark.parametrize(
     ("stage", "message"),
     [
@@ -174,7 +161,7 @@ async def _foreign(servicer: Any) -> AsyncIterator[str]:
 async def test_a_stage_is_refused_at_the_start_whose_model_elsewhere_cannot_do_it(
     tmp_path: Path, stage: str, message: str
 ) -> None:
-    async with _foreign(_Earlier()) as address:
+    async with foreign(_Earlier()) as address:
         dense = '[stages.dense]\nplugin = "qdrant"\nembedder = "far"\n'
         far = f'[models.far]\nplugin = "remote-embedder"\ncomponent = "far"\naddresses = ["{address}"]\n'
         with pytest.raises(ConfigurationError, match=message):
@@ -183,20 +170,20 @@ async def test_a_stage_is_refused_at_the_start_whose_model_elsewhere_cannot_do_i
 
 
 async def test_a_model_of_before_gives_no_log_probabilities() -> None:
-    async with _foreign(_EarlierLlm()) as address, _opened(RemoteLlm, "far", address) as there:
+    async with foreign(_EarlierLlm()) as address, _opened(RemoteLlm, "far", address) as there:
         with pytest.raises(NotImplementedError):
             await there.log_probabilities(_PROMPT, ("yes",), call=Call())
 
 
 @pytest.mark.parametrize("text", ["uneven", "torn", "not rising", "not finite", "too few"])
 async def test_weights_that_can_be_none_are_refused(text: str) -> None:
-    async with _foreign(_Careless()) as address, _opened(RemoteEmbedder, "far", address) as there:
+    async with foreign(_Careless()) as address, _opened(RemoteEmbedder, "far", address) as there:
         with pytest.raises(Unavailable):
             await there.embed_sparse((text,), kind=TextKind.QUERY, call=Call())
 
 
 @pytest.mark.parametrize("text", ["uneven", "torn", "no length", "not finite", "too few"])
 async def test_vectors_of_tokens_that_can_be_none_are_refused(text: str) -> None:
-    async with _foreign(_Careless()) as address, _opened(RemoteEmbedder, "far", address) as there:
+    async with foreign(_Careless()) as address, _opened(RemoteEmbedder, "far", address) as there:
         with pytest.raises(Unavailable):
             await there.embed_tokens((text,), kind=TextKind.QUERY, call=Call())

@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from plugin_hosts import PluginProcess, certificates, hosting
+from plugin_hosts import PluginProcess, certificates, foreign, hosting
 from real_server import CallFailed, Client, Servers
 
 from tamis.errors import ConfigurationError
@@ -147,7 +147,7 @@ async def test_what_a_remote_stage_did_within_its_budget_counts(host: PluginProc
 
 async def test_a_call_ends_on_the_other_side_with_its_caller(host: PluginProcess, servers: Servers) -> None:
     waiting = _Waiting()
-    async with _foreign(waiting) as address:
+    async with foreign(waiting) as address:
         stages = _LOCAL + _stage("rank", "reranker", address) + _pipeline("local >> rank")
         async with servers.start(stages) as client:
             await client.fill()
@@ -281,7 +281,7 @@ async def test_another_version_of_the_contract_is_refused_by_both_sides(host: Pl
         assert (info.reason, dict(info.metadata)) == ("UNSUPPORTED_CONTRACT", {"versions": "1"})
         described = await stub.Describe(pb.DescribeRequest(component="rank", contract_versions=[1, 99]))
         assert described.contract_version == 1
-    async with _foreign(_OfTheFuture()) as address:
+    async with foreign(_OfTheFuture()) as address:
         stages = _LOCAL + _stage("rank", "reranker", address) + _pipeline("local >> rank")
         with pytest.raises(ConfigurationError, match=r"does not speak version 1 of .* but 2, 3"):
             async with servers.start(stages):
@@ -320,7 +320,7 @@ async def test_an_index_is_at_one_address(host: PluginProcess, servers: Servers)
 
 
 async def test_a_plugin_in_any_language_may_send_what_it_likes(servers: Servers) -> None:
-    async with _foreign(_Careless()) as address:
+    async with foreign(_Careless()) as address:
         stages = _LOCAL + _stage("rank", "reranker", address) + _pipeline("local >> rank")
         async with servers.start(stages) as client:
             await client.fill()
@@ -394,18 +394,6 @@ async def _is_told(process: PluginProcess, request: str, code: str) -> bool:
 
 async def _more_than(items: list[Any], count: int) -> bool:
     return len(items) > count
-
-
-@asynccontextmanager
-async def _foreign(servicer: Any) -> AsyncIterator[str]:
-    server = grpc.aio.server()
-    plugin_service_pb2_grpc.add_PluginServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        await server.stop(0)
 
 
 class _OfTheFuture(plugin_service_pb2_grpc.PluginServiceServicer):
