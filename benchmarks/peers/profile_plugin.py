@@ -13,7 +13,7 @@ from peers import checkpoint, pairs
 __all__: list[str] = []
 
 _RUNNER = Path(__file__).with_name("runners") / "run_tamis_plugin.py"
-_QUERIES = 6
+_QUERIES, _CANDIDATES = 6, 100
 
 
 def main(work: Path) -> None:
@@ -24,7 +24,7 @@ def main(work: Path) -> None:
     given = {"model": str(model.resolve()), "pairs": str(work / "pairs.jsonl"), "work": str(work)}
     spy = [str(Path(sys.executable).with_name("py-spy")), "record", "--native", "--rate", "10", "--threads", "--output"]
     runner = [sys.executable, str(_RUNNER), json.dumps(given)]
-    command = {"queries": list(range(_QUERIES)), "concurrency": 1}
+    command = {"queries": list(range(_QUERIES)), "concurrency": 1, "candidates": _CANDIDATES}
     subprocess.run(
         [*spy, str(work / "profile.svg"), "--", *runner], input=json.dumps(command) + "\n", text=True, check=True
     )

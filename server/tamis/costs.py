@@ -10,7 +10,7 @@ __all__ = ["CostModel", "Costs"]
 
 _FORGETTING = 0.95  # about the last twenty runs count
 _FEWEST = 4  # runs before a model is believed
-_RIDGE = 0.02  # how little the work must vary, over its mean squared, for the assumed slope to weigh as much
+_RIDGE = 0.05  # how little the work must vary, over its mean squared, for the assumed slope to weigh as much
 _CLIP = 3.0  # a run counts as no longer than so many times what was promised
 _DOUBT = 0.98  # what passing a stage over takes from its estimate, so that it is tried again some day
 _SIGMAS = 2.5  # the deviation of a normal distribution over its mean excess
