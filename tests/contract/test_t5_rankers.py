@@ -49,7 +49,9 @@ def _llm(kind: Kind) -> Seq2SeqLm:
 
 class TestDuoT5(RerankerContract):
     def component(self) -> Reranker:
-        return PairwiseReranker(PairwiseReranker.Settings(llm=_llm("t5"), prompt="duo-t5", method="all-pairs"))
+        """Of few candidates: each of them is compared with each other, twice."""
+        settings = PairwiseReranker.Settings(llm=_llm("t5"), prompt="duo-t5", method="all-pairs", max_candidates=20)
+        return PairwiseReranker(settings)
 
 
 def _reference(kind: Kind, prompt: Prompt, choices: Sequence[str]) -> NDArray[Any]:
