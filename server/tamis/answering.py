@@ -69,7 +69,7 @@ class Answering:
             return FinishReason.INSUFFICIENT_EVIDENCE if hits else FinishReason.NO_HITS
         run.planned = self.planner.promised(run.name, 0.0)
         if not self.planner.fits(run.name, run.until):
-            run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(context)
+            run.skip(len(context))
             return FinishReason.SKIPPED
         evidence = Evidence(context, hits)
         length, finish = 0, None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from tamis.deadline import Deadline
-from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import StageOutcome, StageReport, StageRole
 from tamis.expression import Chain, Cut, Expression, Join, Leaf, Prior, to_text
 from tamis.pipeline import Pipeline
 from tamis.planner import DEFAULT_DEPTH, LEAST_SECONDS, Planner, work_of
@@ -91,7 +91,7 @@ class Cascade:
             return hits
         prior = prior or ()
         if not self._plan(run, prior):
-            run.outcome, run.reason, run.total_count = StageOutcome.SKIPPED, StageReason.DEADLINE, len(prior)
+            run.skip(len(prior))
             raise StageYieldedNothing(run.report())
         return await run.rerank(prior, min(limit, len(prior)), improved)
 
@@ -142,8 +142,6 @@ class Cascade:
 
         async def run_side(operand: Expression) -> None:
             side = _side_name(operand)
-            if side in passed_over:
-                return
             try:
                 sides[side] = await self.rank(
                     operand, prior, until, lambda stage, ranking: side_improved(side, stage, ranking)
@@ -152,7 +150,7 @@ class Cascade:
                 sides.pop(side, None)
                 failed.append(nothing)
 
-        await _all(run_side(operand) for operand in operands)
+        await _all(run_side(operand) for operand in operands if _side_name(operand) not in passed_over)
         return self._finish(name, operands, sides, failed, until, improved)
 
     def _passed_over(self, operands: Sequence[Expression], until: Deadline) -> list[StageYieldedNothing]:
@@ -163,9 +161,8 @@ class Cascade:
         for name in sorted(dear):
             run = self.run_of(name, until)
             run.call.end()
-            run.outcome, run.reason = StageOutcome.SKIPPED, StageReason.DEADLINE
-            run.work, run.total_count = limits[name], limits[name]
-            run.planned = self.planner.promised(name, run.work)
+            run.skip(limits[name])
+            run.work, run.planned = limits[name], self.planner.promised(name, limits[name])
             found.append(StageYieldedNothing(run.report()))
             self.report(found[-1].report)
         return found

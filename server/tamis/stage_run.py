@@ -287,6 +287,11 @@ class StageRun:
                 self._fail(failure, StageReason.FAILED)
                 _LOG.error("stage failed", stage=self.name, request_id=self.request.request_id, exc_info=error)
 
+    def skip(self, total_count: int) -> None:
+        """Notes that it was not worth beginning in the time there is."""
+        self.total_count = total_count
+        self.end_late(StageOutcome.SKIPPED)
+
     def end_late(self, failure: StageOutcome) -> None:
         """Notes that the budget was not enough."""
         self._fail(failure, StageReason.DEADLINE)
