@@ -26,6 +26,8 @@ __all__ = ["QdrantWire", "Request"]
 _Point: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 """Payload as Python values, vectors by name: an array [d], an array [tokens, d], or weights by index."""
 
+_THREADS = 16
+
 _INVALID, _MISSING = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 
 
@@ -62,6 +64,13 @@ class _Collection:
         return self.made.sparse_vectors_config.map
 
 
+def _all_started() -> ThreadPoolExecutor:
+    """Threads that are there from the start: one that came while a plugin is observed would count as the plugin's."""
+    threads, meeting = ThreadPoolExecutor(_THREADS, thread_name_prefix="qdrant-wire"), threading.Barrier(_THREADS)
+    list(threads.map(lambda _: meeting.wait(), range(_THREADS)))
+    return threads
+
+
 class QdrantWire:
     """Start it, stop it, start it again on the same port: what was written is there.
 
@@ -82,6 +91,7 @@ class QdrantWire:
         self._held = False
         self._port = 0
         self._server: Any = None
+        self._threads: ThreadPoolExecutor | None = None
 
     @property
     def url(self) -> str:
@@ -89,7 +99,8 @@ class QdrantWire:
 
     def start(self) -> QdrantWire:
         """Listens; on the port of before, if there was one."""
-        self._server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+        self._threads = _all_started()
+        self._server = grpc.server(self._threads, options=[("grpc.so_reuseport", 0)])
         api.add_CollectionsServicer_to_server(_Collections(self), self._server)
         api.add_PointsServicer_to_server(_Points(self), self._server)
         address = f"localhost:{self._port}"
@@ -104,6 +115,8 @@ class QdrantWire:
         """As if killed: calls under way break off."""
         self._release()
         self._server.stop(None).wait()
+        if self._threads:
+            self._threads.shutdown()
 
     @contextmanager
     def hold(self) -> Iterator[None]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from checkpoints.colbert import TEXTS, save_stanford
+from qdrant_client import grpc as api
 from qdrant_wire import QdrantWire
 
 from tamis.context import Call
@@ -86,6 +90,22 @@ class TestQdrantLearnedSparse(RetrieverContract):
 class TestQdrantTokens(RetrieverContract):
     def component(self) -> Any:
         return shared(Tokens, embedder=HashEmbedder(HashEmbedder.Settings(size=16)))
+
+
+async def test_the_server_of_these_tests_starts_no_thread_while_it_answers() -> None:
+    """It would be taken for one that the observed plugin had left behind."""
+    server = QdrantWire().start()
+    async with grpc.aio.insecure_channel(server.url.removeprefix("http://")) as channel:
+        collections = api.CollectionsStub(channel)
+        await collections.List(api.ListCollectionsRequest())
+        before = set(threading.enumerate())
+        with server.hold():
+            calls = [collections.List(api.ListCollectionsRequest()) for _ in range(8)]
+            await asyncio.to_thread(server.wait_for, "List", 9)
+        await asyncio.gather(*calls)
+    started = {each.name for each in set(threading.enumerate()) - before}
+    server.stop()
+    assert not {each for each in started if not each.startswith("asyncio")}
 
 
 async def test_token_vectors_of_a_colbert_are_scored_by_the_server_as_late_interaction_scores_them(
