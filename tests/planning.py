@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import Milestone, StageOutcome, StageReason, StageReport, StageRole
 from tamis.planner import Planner
 
 __all__ = ["cut", "ran", "taught"]
@@ -13,7 +13,7 @@ __all__ = ["cut", "ran", "taught"]
 def ran(stage: str, role: StageRole, seconds: float, *, count: int = 10, work: float | None = None) -> StageReport:
     """A run over `count` candidates, all of which were dealt with."""
     work = float(count) if work is None else work
-    first = seconds if role is StageRole.GENERATOR else None
+    milestones = (Milestone(count, seconds),) if role is StageRole.GENERATOR else ()
     return StageReport(
         stage,
         role,
@@ -23,7 +23,7 @@ def ran(stage: str, role: StageRole, seconds: float, *, count: int = 10, work: f
         elapsed=seconds,
         planned_count=count,
         work=work,
-        first_elapsed=first,
+        milestones=milestones,
     )
 
 

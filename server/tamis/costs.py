@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 
@@ -10,24 +11,22 @@ __all__ = ["CostModel", "Costs"]
 
 _FORGETTING = 0.95  # about the last twenty runs count
 _FEWEST = 4  # runs before a model is believed
-_RIDGE = 0.05  # how little the work must vary, over its mean squared, for the assumed slope to weigh as much
+_RIDGE = 0.05  # how little the work must vary, over its mean squared, for what is assumed to weigh as much
 _CLIP = 3.0  # a run counts as no longer than so many times what was promised
 _DOUBT = 0.98  # what passing a stage over takes from its estimate, so that it is tried again some day
 _SIGMAS = 2.5  # the deviation of a normal distribution over its mean excess
-_SLOPES = {StageRole.RERANKER: 0.9}
-"""By role, the share of a run's time that is taken to grow with the work while the work has not varied."""
 
 
 @dataclass(slots=True)
 class CostModel:
     """Seconds as a + b·work, least squares with exponential forgetting. Its memory is a dozen numbers.
 
-    `slope` is the share of the time that b·work is taken to be while all work seen was alike. The first run warms up
-    and is not counted. One that took much longer than was promised counts in part; if the next do so, too, they are
-    believed step by step.
+    While all work seen was alike, what `grows` is taken to cost as much to begin as one candidate, and all else not to
+    depend on the work. The first run warms up and is not counted. One that took much longer than was promised counts
+    in part; if the next do so, too, they are believed step by step.
     """
 
-    slope: float = 0.0
+    grows: bool = False
     unit: float = 1.0
     """The mean work of one candidate."""
     _runs: int = -1
@@ -51,7 +50,8 @@ class CostModel:
         if not x:
             return y, 0.0
         ridge = _RIDGE * x * x
-        b = (self._xy / self._n - x * y + ridge * self.slope * y / x) / (self._xx / self._n - x * x + ridge)
+        assumed = y / (x + self.unit) if self.grows else 0.0
+        b = (self._xy / self._n - x * y + ridge * assumed) / (self._xx / self._n - x * x + ridge)
         b = min(max(0.0, b), y / x)
         return max(0.0, y - b * x), b
 
@@ -72,22 +72,25 @@ class CostModel:
             return -1.0
         return available / b if b else float("inf")
 
-    def learn(self, work: float, seconds: float, unit: float = 1.0) -> None:
-        """Counts a run."""
+    def learn(self, work: float, seconds: float, unit: float = 1.0, first: tuple[float, float] | None = None) -> None:
+        """Counts a run. `first` is the work of its first results and the seconds until then."""
         self._runs += 1
         doubt, self._doubt = self._doubt, 1.0
         if self._runs == 0:
             return
         self.unit = unit if self._runs == 1 else self.unit + (1 - _FORGETTING) * (unit - self.unit)
+        points = [*([] if first is None else [first]), (work, seconds)]
         if self.is_known:
-            seconds = min(seconds, _CLIP * max(self.promised(work), 1e-4))
+            counted = min(1.0, _CLIP * max(self.promised(work), 1e-4) / max(seconds, 1e-6))
+            points = [(x, y * counted) for x, y in points]
+            seconds *= counted
             excess = min(seconds / max(self.expected(work), 1e-6) - 1, _CLIP)
             self._excess += (1 - _FORGETTING) * (max(0.0, excess) - self._excess)
         self._n = _FORGETTING * self._n + 1
-        self._x = _FORGETTING * self._x + work
-        self._y = _FORGETTING * self._y + seconds
-        self._xx = _FORGETTING * self._xx + work * work
-        self._xy = _FORGETTING * self._xy + work * seconds
+        self._x = _FORGETTING * self._x + fmean(x for x, _ in points)
+        self._y = _FORGETTING * self._y + fmean(y for _, y in points)
+        self._xx = _FORGETTING * self._xx + fmean(x * x for x, _ in points)
+        self._xy = _FORGETTING * self._xy + fmean(x * y for x, y in points)
         if doubt < 1.0:  # borne out as far as that; else one old outlier would have it passed over again and again
             self._doubt = min(1.0, max(doubt, seconds / max(self.expected(work), 1e-6)))
 
@@ -124,22 +127,33 @@ class Costs:
             if model := self.of(report.stage):
                 model.pass_over()
             return
-        model = self._models.setdefault(report.stage, CostModel(_SLOPES.get(report.role, 0.0)))
+        model = self._models.setdefault(report.stage, CostModel(grows=report.role is StageRole.RERANKER))
         given = report.planned_count or report.total_count
         done = min(1.0, report.done_count / given)
         computed = _computed(report)
         if not computed:
             return
-        if report.role is StageRole.GENERATOR and report.first_elapsed is not None:
-            model.learn(report.work, report.first_elapsed)
+        if report.role is StageRole.GENERATOR and report.milestones:
+            model.learn(report.work, report.milestones[0].elapsed)
         elif report.outcome is StageOutcome.RAN or (report.role is StageRole.RERANKER and done == 1.0):
-            model.learn(report.work * computed, report.elapsed, report.work / given)
+            model.learn(report.work * computed, report.elapsed, report.work / given, _first(report, given))
         elif report.reason is StageReason.INCOMPLETE and done:
             model.learn(report.work * computed, report.elapsed, report.work / report.done_count)
         elif report.reason is StageReason.DEADLINE and report.role is StageRole.RERANKER and done:
-            model.learn(report.work * done * computed, report.elapsed, report.work / given)
+            last = report.milestones[-1].elapsed if report.milestones else report.elapsed
+            model.learn(report.work * done * computed, last, report.work / given, _first(report, given))
         elif report.reason is StageReason.DEADLINE:
             model.learn_cut(report.work, report.elapsed)
+
+
+def _first(report: StageReport, given: int) -> tuple[float, float] | None:
+    """The work of a reranker's first scores and the seconds until then; None where they tell nothing more, or would
+    make it look free because it had kept them.
+    """
+    if report.role is not StageRole.RERANKER or report.usage.cache_hit_count or len(report.milestones) < 2:
+        return None
+    first = report.milestones[0]
+    return report.work * min(1.0, first.done_count / given), first.elapsed
 
 
 def _computed(report: StageReport) -> float:

@@ -19,6 +19,7 @@ __all__ = [
     "Event",
     "HitsRevised",
     "IndexProgress",
+    "Milestone",
     "StageOutcome",
     "StageReason",
     "StageReport",
@@ -85,12 +86,20 @@ class HitsRevised:
 
 
 @dataclass(frozen=True, slots=True)
+class Milestone:
+    """How many a stage had dealt with, and when, in seconds from its start."""
+
+    done_count: int
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
 class StageReport:
     """How one stage fared. `elapsed` and `budget` are seconds; `budget` is infinite without a deadline.
 
     `cost` is what its usage costs, None where it has no price. `planned_count` is how many of `total_count` it was
     meant to deal with and `planned` within how many seconds, None while that cannot be told. `work` is what these were,
-    in the planner's unit; `first_elapsed` when the first piece of an answer came, in seconds from the start.
+    in the planner's unit; `milestones` the first and the last progress: the first piece of an answer, scores.
     """
 
     stage: str
@@ -107,7 +116,7 @@ class StageReport:
     planned_count: int = 0
     planned: float | None = None
     work: float = 0.0
-    first_elapsed: float | None = None
+    milestones: tuple[Milestone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tamis.component import Component
 from tamis.context import Call, CallEnded, Companions, Options, Principal
 from tamis.deadline import Deadline
 from tamis.errors import Overloaded, TamisError, Unavailable
-from tamis.events import IndexProgress, StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import IndexProgress, Milestone, StageOutcome, StageReason, StageReport, StageRole
 from tamis.facets import FacetSpec
 from tamis.filters import matches
 from tamis.generator import AnswerDelta, ContextBuilder, Generator, is_given
@@ -108,7 +108,7 @@ class StageRun:
     planned_count: int = 0
     planned: float | None = None
     work: float = 0.0
-    first_elapsed: float | None = None
+    milestones: tuple[Milestone, ...] = ()
 
     def __post_init__(self) -> None:
         request = self.request
@@ -131,7 +131,7 @@ class StageRun:
             planned_count=0 if self.outcome is StageOutcome.SKIPPED else self.planned_count or self.total_count,
             planned=self.planned,
             work=self.work,
-            first_elapsed=self.first_elapsed,
+            milestones=self.milestones,
         )
 
     async def retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:
@@ -162,13 +162,19 @@ class StageRun:
         pause = Deadline.after(_REVISION_SECONDS)
         async with self._contained(StageOutcome.FELL_BACK), aclosing(self._rerankings(head, top_n)) as stream:
             async for best in stream:
-                self.done_count = best.ranked_count
+                self._progress(best.ranked_count)
                 if pause.passed:
                     if _is_valid(best, len(head)) and _covers(best, head, seen):
                         improved((*self._reranked(head, best), *tail))
                     pause = Deadline.after(_REVISION_SECONDS)  # looking is dear, too, where there are thousands
         self._judge(best, len(head))
         return (*self._reranked(head, best), *tail) if best else prior
+
+    def _progress(self, done_count: int) -> None:
+        """Notes how far the stage has got: the first time for good, and the last time that it got further."""
+        self.done_count = done_count
+        if done_count > (self.milestones[-1].done_count if self.milestones else 0):
+            self.milestones = (*self.milestones[:1], Milestone(done_count, time.monotonic() - self.started))
 
     def _judge(self, best: Reranking | None, count: int) -> None:
         """Settles the outcome of a reranking. Raises `StageYieldedNothing` when nothing of it can be used."""
@@ -224,8 +230,8 @@ class StageRun:
                     delta = await anext(deltas, None)
                 if delta is None:
                     return
-                if self.first_elapsed is None:
-                    self.first_elapsed = time.monotonic() - self.started
+                if not self.milestones:
+                    self._progress(self.done_count)
                 yield delta
 
     async def _retrieve(self, limit: int, hydrate: Hydrate) -> Ranking:

@@ -11,14 +11,14 @@ from planning import cut, ran
 
 from tamis.context import Usage
 from tamis.costs import CostModel, Costs
-from tamis.events import StageOutcome, StageReason, StageReport, StageRole
+from tamis.events import Milestone, StageOutcome, StageReason, StageReport, StageRole
 from tamis.gains import GainCurve
 
 RERANKER, RETRIEVER, GENERATOR = StageRole.RERANKER, StageRole.RETRIEVER, StageRole.GENERATOR
 
 
 def _learnt(a: float, b: float, works: tuple[float, ...] = (10, 20, 30, 40, 50) * 4) -> CostModel:
-    model = CostModel(0.9)
+    model = CostModel(grows=True)
     for work in works:
         model.learn(work, a + b * work)
     return model
@@ -41,13 +41,39 @@ def test_nothing_is_known_after_few_runs_and_the_first_does_not_count() -> None:
     assert model.expected(1) == pytest.approx(1.0)
 
 
-def test_while_the_work_is_alike_most_of_a_rerankers_time_is_taken_to_grow_with_it() -> None:
+def test_while_the_work_is_alike_a_reranker_is_taken_to_begin_in_the_time_of_one_candidate() -> None:
     model = _learnt(1.0, 0.0, (50,) * 20)
-    assert model.expected(5) == pytest.approx(0.1 + 0.09, rel=0.01)
+    assert model.expected(0) == pytest.approx(1 / 51)
+    assert model.expected(5) == pytest.approx(6 / 51)
+
+
+@given(st.floats(0.001, 2.0), st.floats(0.001, 0.1))
+def test_when_its_first_scores_came_tells_what_beginning_costs_though_the_work_is_alike(a: float, b: float) -> None:
+    costs = Costs()
+    for _ in range(6):
+        seen = (Milestone(2, a + 2 * b), Milestone(50, a + 50 * b))
+        costs.learn(replace(ran("rank", RERANKER, a + 50 * b, count=50), milestones=seen))
+    assert costs.of("rank").expected(5) == pytest.approx(a + 5 * b, rel=0.1)  # type: ignore[union-attr]
+
+
+def test_what_a_reranker_could_not_finish_before_it_was_cut_does_not_make_it_look_slow() -> None:
+    costs = Costs()
+    for _ in range(6):
+        seen = (Milestone(10, 1.0), Milestone(20, 2.0))
+        costs.learn(replace(cut("rank", RERANKER, 2.9, count=40, done=20), milestones=seen))
+    assert costs.of("rank").expected(40) == pytest.approx(4.0, rel=0.05)  # type: ignore[union-attr]
+
+
+def test_first_scores_that_were_kept_tell_nothing_of_what_beginning_costs() -> None:
+    costs = Costs()
+    for _ in range(6):
+        report = replace(ran("rank", RERANKER, 1.0, count=50), usage=Usage(cache_hit_count=10, pair_count=40))
+        costs.learn(replace(report, milestones=(Milestone(10, 0.0), Milestone(50, 1.0))))
+    assert costs.of("rank").expected(40) == pytest.approx(1.0, rel=0.05)  # type: ignore[union-attr]
 
 
 def test_a_promise_is_above_the_mean_and_more_so_where_runs_vary() -> None:
-    steady, varied = _learnt(0.0, 0.01), CostModel(0.9)
+    steady, varied = _learnt(0.0, 0.01), CostModel(grows=True)
     for place, work in enumerate((10, 20, 30, 40, 50) * 4):
         varied.learn(work, 0.01 * work * (1.8 if place % 2 else 0.2))
     assert steady.expected(20) < steady.promised(20)
@@ -101,7 +127,7 @@ def test_a_reranker_that_was_cut_tells_by_how_far_it_got() -> None:
     costs = Costs()
     for _ in range(10):
         costs.learn(cut("rank", RERANKER, 1.0, count=40, done=10))
-    assert costs.of("rank").expected(40) == pytest.approx(0.1 + 0.9 * 4)  # type: ignore[union-attr]
+    assert costs.of("rank").expected(40) == pytest.approx(41 / 11)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("counts_pairs", [True, False])
@@ -125,7 +151,7 @@ def test_pairs_whose_vectors_were_kept_are_work_like_others() -> None:
 def test_a_generator_costs_its_time_to_the_first_token() -> None:
     costs = Costs()
     report = StageReport(
-        "answer", GENERATOR, StageOutcome.RAN, done_count=5, total_count=5, elapsed=9.0, first_elapsed=0.5
+        "answer", GENERATOR, StageOutcome.RAN, done_count=5, total_count=5, elapsed=9.0, milestones=(Milestone(5, 0.5),)
     )
     for _ in range(10):
         costs.learn(report)
@@ -153,7 +179,7 @@ def test_what_is_passed_over_again_and_again_is_tried_in_the_end() -> None:
 
 
 def test_an_outlier_among_the_first_runs_is_soon_forgotten_where_little_is_tried() -> None:
-    model, passed_over = CostModel(0.9), 0
+    model, passed_over = CostModel(grows=True), 0
     for seconds in (0.1, 60.0, 0.1, 0.1, 0.1):
         model.learn(100, seconds)
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""Which of a running reranker's orders the caller gets to see."""
+"""Which of a running reranker's orders the caller gets to see, and what is noted of its progress."""
 
 from __future__ import annotations
 
@@ -35,11 +35,15 @@ class _Scripted(Reranker):
             yield each
 
 
+def _run(loop: StageLoop, *script: Reranking) -> StageRun:
+    request = Request(Query("q"), Deadline(), Presentation(2))
+    return StageRun("rank", StageRole.RERANKER, _Scripted(script), request, loop, Deadline())
+
+
 async def _shown(loop: StageLoop, monkeypatch: pytest.MonkeyPatch, *script: Reranking) -> list[str]:
     """The orders that a caller sees on the way whose page has two hits."""
     monkeypatch.setattr("tamis.stage_run._REVISION_SECONDS", 0.0)
-    request = Request(Query("q"), Deadline(), Presentation(2))
-    run = StageRun("rank", StageRole.RERANKER, _Scripted(script), request, loop, Deadline())
+    run = _run(loop, *script)
     shown: list[Ranking] = []
     await run.rerank(PRIOR, 2, shown.append)
     return ["".join(hit.passage.id for hit in each) for each in shown]
@@ -60,3 +64,12 @@ async def test_an_order_is_shown_once_all_that_the_caller_sees_was_looked_at(
     loop: StageLoop, monkeypatch: pytest.MonkeyPatch, reranking: Reranking, shown: list[str]
 ) -> None:
     assert await _shown(loop, monkeypatch, reranking, LAST) == [*shown, "dcba"]
+
+
+async def test_a_report_tells_when_the_first_and_the_last_passages_were_ranked(loop: StageLoop) -> None:
+    halves = [Reranking((1.0, 2.0, 3.0, 4.0), count) for count in (0, 1, 2, 4, 4)]
+    run = _run(loop, *halves)
+    await run.rerank(PRIOR, 2, lambda _: None)
+    first, last = run.report().milestones
+    assert (first.done_count, last.done_count) == (1, 4)
+    assert 0 <= first.elapsed <= last.elapsed <= run.report().elapsed
