@@ -150,9 +150,11 @@ def _first(report: StageReport, given: int) -> tuple[float, float] | None:
     """The work of a reranker's first scores and the seconds until then; None where they tell nothing more, or would
     make it look free because it had kept them.
     """
-    if report.role is not StageRole.RERANKER or report.usage.cache_hit_count or len(report.milestones) < 2:
+    if report.role is not StageRole.RERANKER or report.usage.cache_hit_count or not report.milestones:
         return None
     first = report.milestones[0]
+    if first.done_count >= report.done_count:
+        return None
     return report.work * min(1.0, first.done_count / given), first.elapsed
 
 

@@ -171,9 +171,9 @@ class StageRun:
         return (*self._reranked(head, best), *tail) if best else prior
 
     def _progress(self, done_count: int) -> None:
-        """Notes how far the stage has got: the first time for good, and the last time that it got further."""
+        """Notes how far the stage has got, the first time and the last."""
         self.done_count = done_count
-        if done_count > (self.milestones[-1].done_count if self.milestones else 0):
+        if done_count:
             self.milestones = (*self.milestones[:1], Milestone(done_count, time.monotonic() - self.started))
 
     def _judge(self, best: Reranking | None, count: int) -> None:

@@ -64,6 +64,14 @@ def test_what_a_reranker_could_not_finish_before_it_was_cut_does_not_make_it_loo
     assert costs.of("rank").expected(40) == pytest.approx(4.0, rel=0.05)  # type: ignore[union-attr]
 
 
+def test_a_reranker_that_looks_again_at_the_same_passages_until_it_is_cut_does_not_look_cheap() -> None:
+    costs = Costs()
+    for _ in range(6):
+        seen = (Milestone(20, 0.1), Milestone(20, 2.0))
+        costs.learn(replace(cut("rank", RERANKER, 2.1, count=40, done=20), milestones=seen))
+    assert costs.of("rank").expected(20) == pytest.approx(2.0)  # type: ignore[union-attr]
+
+
 def test_first_scores_that_were_kept_tell_nothing_of_what_beginning_costs() -> None:
     costs = Costs()
     for _ in range(6):

@@ -70,6 +70,7 @@ async def test_a_report_tells_when_the_first_and_the_last_passages_were_ranked(l
     halves = [Reranking((1.0, 2.0, 3.0, 4.0), count) for count in (0, 1, 2, 4, 4)]
     run = _run(loop, *halves)
     await run.rerank(PRIOR, 2, lambda _: None)
-    first, last = run.report().milestones
+    report = run.report()
+    first, last = report.milestones
     assert (first.done_count, last.done_count) == (1, 4)
-    assert 0 <= first.elapsed <= last.elapsed <= run.report().elapsed
+    assert 0 <= first.elapsed <= last.elapsed <= report.elapsed
