@@ -14,6 +14,7 @@ from typing import Any
 
 import forked
 from fake_plugins import write_distribution
+from held_port import HeldPort
 
 __all__ = ["ForkedServer"]
 
@@ -27,7 +28,8 @@ class ForkedServer:
         """`stages` and pipelines in TOML."""
         self._folder, self._stages = folder, stages
         self._process: Any = None
-        self.address = "127.0.0.1:0"
+        self._port = HeldPort()
+        self.address = self._port.address
         if not (folder / "site").exists():
             write_distribution(folder / "site")
 
@@ -39,7 +41,7 @@ class ForkedServer:
         self._process.start()
         theirs.close()
         assert ours.poll(_PATIENCE), "the server does not start"
-        self.address = ours.recv()
+        assert ours.recv() == self.address
 
     def kill(self) -> None:
         """As `kill -9` does; on return it is gone."""

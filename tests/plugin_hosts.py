@@ -14,6 +14,7 @@ from typing import Any
 import forked
 import grpc
 from fake_plugins import write_distribution
+from held_port import HeldPort
 
 from tamis.v1 import plugin_service_pb2_grpc
 
@@ -25,9 +26,10 @@ _PATIENCE = 60.0
 class PluginProcess:
     """One process at a time, on the same port from one to the next."""
 
-    def __init__(self, folder: Path, config: str, listen: str = "127.0.0.1:0") -> None:
+    def __init__(self, folder: Path, config: str) -> None:
         """`config` is its file, without `[plugin_server]`'s address and folder."""
-        self.folder, self.address = folder, listen
+        self.folder, self._port = folder, HeldPort()
+        self.address = self._port.address
         self.log = folder / "log"
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "site").exists():
@@ -51,9 +53,8 @@ class PluginProcess:
         theirs.close()
         with ours, os.fdopen(os.dup(ours.fileno())) as said:
             line = said.readline()
-        if not line.startswith("listening on "):
+        if line.strip() != f"listening on {self.address}":
             raise EOFError(self.log.read_text())
-        self.address = line.removeprefix("listening on ").strip()
         return self.address
 
     def kill(self) -> None:
@@ -85,9 +86,9 @@ class PluginProcess:
 
 
 @contextmanager
-def hosting(folder: Path, config: str, listen: str = "127.0.0.1:0") -> Iterator[PluginProcess]:
+def hosting(folder: Path, config: str) -> Iterator[PluginProcess]:
     """A process that serves."""
-    process = PluginProcess(folder, config, listen)
+    process = PluginProcess(folder, config)
     try:
         process.start()
         yield process

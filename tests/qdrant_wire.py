@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import grpc
 import numpy as np
+from held_port import HeldPort
 from qdrant_client import grpc as api
 
 __all__ = ["QdrantWire", "Request"]
@@ -89,25 +90,24 @@ class QdrantWire:
         self.update_status: int | None = None
         self.arrived = threading.Condition()
         self._held = False
-        self._port = 0
+        self._port = HeldPort()
         self._server: Any = None
         self._threads: ThreadPoolExecutor | None = None
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._credentials else 'http'}://localhost:{self._port}"
+        return f"{'https' if self._credentials else 'http'}://localhost:{self._port.number}"
 
     def start(self) -> QdrantWire:
-        """Listens; on the port of before, if there was one."""
+        """Listens; each time on the same port."""
         self._threads = _all_started()
         self._server = grpc.server(self._threads, options=[("grpc.so_reuseport", 0)])
         api.add_CollectionsServicer_to_server(_Collections(self), self._server)
         api.add_PointsServicer_to_server(_Points(self), self._server)
-        address = f"localhost:{self._port}"
         if self._credentials:
-            self._port = self._server.add_secure_port(address, self._credentials)
+            self._server.add_secure_port(self._port.address, self._credentials)
         else:
-            self._port = self._server.add_insecure_port(address)
+            self._server.add_insecure_port(self._port.address)
         self._server.start()
         return self
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fake_plugins import write_distribution
+from held_port import HeldPort
 
 __all__ = ["ShellServer"]
 
@@ -41,7 +42,8 @@ class ShellServer:
         self._folder = folder
         write_distribution(folder / "site")
         (folder / "tamis.toml").write_text(_CONFIG)
-        self.address = "127.0.0.1:0"
+        self._port = HeldPort()
+        self.address = self._port.address
 
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
@@ -55,8 +57,7 @@ class ShellServer:
             assert process.stdout is not None
             try:
                 line = process.stdout.readline()
-                assert line.startswith("listening on ")
-                self.address = line.removeprefix("listening on ").strip()
+                assert line.strip() == f"listening on {self.address}"
                 yield process
             finally:
                 process.send_signal(signal.SIGKILL)

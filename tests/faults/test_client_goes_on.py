@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from faults.servers import Folder
+from held_port import HeldPort
 
 from tamis.client import Client
 from tamis.v1 import index_service_pb2 as pb
@@ -22,15 +22,10 @@ expression = "words"
 COUNT, BATCH = 400, 10
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def test_a_client_goes_on_where_a_killed_server_was(tmp_path: Path) -> None:
     folder = Folder(tmp_path, config=CONFIG)
-    address = f"127.0.0.1:{_free_port()}"
+    port = HeldPort()
+    address = port.address
     with ExitStack() as servers:
         first = servers.enter_context(folder.running(listen=address))
 
