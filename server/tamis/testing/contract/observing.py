@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 import time
 import types
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,17 @@ __all__ = ["Asked", "EndsWhenRead", "Observed", "cancelled", "ending", "observed
 T = TypeVar("T")
 
 _WAITING = ("time.sleep", "socket.", "ssl.", "sqlite3.", "builtins.input")
-_PATIENCE = 5.0
-"""Seconds that whatever ends by itself after closing may take, such as a thread that was told to."""
+_PATIENCE = 20.0
+"""Seconds that whatever ends by itself after closing may take, such as a thread that was told to; on a busy machine."""
 
 
 @dataclass(slots=True)
 class Observed:
     """One life of a plugin: why it failed, if it did; what it waited for on the event loop; the most seconds of
-    processor time that it took from one `await` to the next; the tasks, threads and files that it left behind."""
+    processor time that it took from one `await` to the next; the tasks, threads and files that it left behind.
+
+    What others in this process do meanwhile does not count: threads that a server started which the plugin talks to,
+    threads of the event loop itself, and the collection of garbage."""
 
     failure: Exception | None
     blocked: BlockingError | None
@@ -48,20 +52,22 @@ async def observed(
     failure: Exception | None = None
     blocked: BlockingError | None = None
     steps = _Steps()
-    try:
-        async with opened() as plugin:
-            with _waiting_refused():
-                await steps.of(use(plugin))
-    except BlockingError as error:
-        blocked = error
-    except Exception as error:
-        failure = error
-    new = asyncio.all_tasks() - tasks
-    if new:
-        await asyncio.wait(new, timeout=_PATIENCE)
-    end = Deadline.after(_PATIENCE)
-    for each in set(threading.enumerate()) - threads:
-        each.join(end.remaining)
+    with _started_by_others() as of_others:
+        try:
+            async with opened() as plugin:
+                with _waiting_refused(), steps.without_collecting():
+                    await steps.of(use(plugin))
+        except BlockingError as error:
+            blocked = error
+        except Exception as error:
+            failure = error
+        new = asyncio.all_tasks() - tasks
+        if new:
+            await asyncio.wait(new, timeout=_PATIENCE)
+        end = Deadline.after(_PATIENCE)
+        for each in _new_threads(threads | of_others):
+            each.join(end.remaining)
+        left_threads = _new_threads(threads | of_others)
     while (left := _files() - files) and not end.passed:  # noqa: ASYNC110
         await asyncio.sleep(0.01)  # the other side of a connection closes when it hears of it
     return Observed(
@@ -69,7 +75,7 @@ async def observed(
         blocked,
         steps.longest,
         [repr(each) for each in new if not each.done()],
-        [each.name for each in set(threading.enumerate()) - threads],
+        [each.name for each in left_threads],
         sorted(f"{descriptor}: {target}" for descriptor, target in left),
     )
 
@@ -79,6 +85,27 @@ class _Steps:
 
     def __init__(self) -> None:
         self.longest = 0.0
+        self._collecting = 0.0
+
+    @contextmanager
+    def without_collecting(self) -> Iterator[None]:
+        """Leaves out what this thread collects: garbage of the whole process, whoever's turn it comes in."""
+        thread, begun = threading.get_ident(), 0.0
+
+        def told(phase: str, _info: Mapping[str, int]) -> None:
+            nonlocal begun
+            if threading.get_ident() != thread:
+                return
+            if phase == "start":
+                begun = time.thread_time()
+            else:
+                self._collecting += time.thread_time() - begun
+
+        gc.callbacks.append(told)
+        try:
+            yield
+        finally:
+            gc.callbacks.remove(told)
 
     @types.coroutine
     def of(self, work: Awaitable[T]) -> Generator[Any, Any, T]:
@@ -86,18 +113,50 @@ class _Steps:
         send: Callable[[Any], Any] = steps.send
         value: Any = None
         while True:
-            begun = time.thread_time()  # of this thread alone: how busy the machine is does not matter
+            begun = self._computed()
             try:
                 awaited = send(value)
             except StopIteration as end:
                 result: T = end.value
                 return result
             finally:
-                self.longest = max(self.longest, time.thread_time() - begun)
+                self.longest = max(self.longest, self._computed() - begun)
             try:
                 send, value = steps.send, (yield awaited)
             except BaseException as error:
                 send, value = steps.throw, error
+
+    def _computed(self) -> float:
+        return time.thread_time() - self._collecting  # of this thread alone: how busy the machine is does not matter
+
+
+@contextmanager
+def _started_by_others() -> Iterator[set[threading.Thread]]:
+    """The threads that were started meanwhile by those that had been there, this one and the event loop's aside: a
+    server that answers the plugin from within this process starts one when it needs it."""
+    before = {each for each in threading.enumerate() if not _is_of_a_loop(each)} - {threading.current_thread()}
+    found: set[threading.Thread] = set()
+    start = threading.Thread.start
+
+    def started(thread: threading.Thread) -> None:
+        if threading.current_thread() in before | found:
+            found.add(thread)
+        start(thread)
+
+    threading.Thread.start = started  # type: ignore[method-assign, assignment]
+    try:
+        yield found
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+
+
+def _new_threads(known: Set[threading.Thread]) -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each not in known and not _is_of_a_loop(each)]
+
+
+def _is_of_a_loop(thread: threading.Thread) -> bool:
+    """Whether an event loop's own executor has started it, which does so whenever the others are not idle yet."""
+    return thread.name.startswith("asyncio_")
 
 
 @contextmanager
