@@ -26,8 +26,8 @@ PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadf
 test: $(VENV)/.installed-dev ## Runs every test but the long ones, in WORKERS processes.
 	$(PARALLEL)
 
-test-long: $(VENV)/.installed-dev ## Runs what test leaves out, faults and real models aside; minutes.
-	$(PARALLEL) -m long tests plugins --ignore tests/faults
+test-long: $(VENV)/.installed-dev ## Runs what test leaves out, faults and real models aside, and every law by other examples; minutes.
+	$(PARALLEL) -m 'long or hypothesis' --hypothesis-profile other tests plugins --ignore tests/faults
 
 test-kit: $(VENV)/.installed-dev ## Writes plugins of every kind, breaks one for each test of the contract, follows the plugin tutorial; a minute.
 	$(BIN)/python -m pytest -m long tests/contract/test_the_contract.py tests/docs/test_tutorial.py
