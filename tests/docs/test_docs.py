@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def _name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@cache
+def _commands() -> Any:
+    """Every command by its name; half a second to make."""
+    return typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
 def _blocks(page: Path, language: str) -> list[str]:
     return [text for found, text in BLOCK.findall(page.read_text()) if found == language]
 
@@ -53,7 +60,7 @@ def test_every_example_can_be_parsed(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_command_shown_exists_with_its_options(page: Path) -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands = _commands()
     for text in _blocks(page, "console"):
         for line in re.findall(r"^\$ tamis (.*)$", text, re.MULTILINE):
             name, *words = line.split("|")[0].split()
