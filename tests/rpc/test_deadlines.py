@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import grpc
 import pytest
@@ -21,9 +20,7 @@ async def _reports(
 ) -> tuple[search_service_pb2.SearchResponse, dict[str, pb.StageReport]]:
     async with servers.start(fakes(pipeline, **behaviours)) as client:
         await client.fill()
-        deadline = time.monotonic() + timeout
-        found = await client.search("a smooth sauce", timeout=timeout)
-        assert time.monotonic() < deadline
+        found = await client.search("a smooth sauce", timeout=timeout)  # gRPC fails what comes after the deadline
     return found, {each.stage: each for each in found.stage_reports}
 
 
@@ -63,7 +60,7 @@ async def test_after_the_deadline_nothing_more_is_begun(servers: Servers, pipeli
         await client.fill({f"d{number}": f"sauce number {number}" for number in range(300)})
         found = await client.search("sauce", timeout=1.0)
         assert found.hits
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
         begun = trace.begun
         assert (await client.search("sauce", "more", timeout=20)).hits
     assert trace.begun == begun + 1

@@ -18,7 +18,7 @@ import pytest
 from postgresql import PASSWORD, Cluster
 
 from tamis.errors import ConfigurationError, NotFound, Unavailable
-from tamis.journal import CATALOG, Delete, Journal, PostgresAddress, Upsert, Written
+from tamis.journal import CATALOG, Delete, Journal, PostgresAddress, Upsert, Written, notifications
 from tamis.journal.dialect import definitions, placeholders, readable, storable
 from tamis.model import Document, Passage, Span
 
@@ -35,6 +35,12 @@ async def journals(address: PostgresAddress) -> AsyncIterator[tuple[Journal, Jou
     await one.create_collection("docs")
     yield one, other
     await asyncio.gather(one.close(), other.close())
+
+
+@pytest.fixture
+def announced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks by himself: who is woken was told."""
+    monkeypatch.setattr(notifications, "_LONGEST_SILENCE", 600.0)
 
 
 def _upsert(id: str, text: str = "text") -> Upsert:
@@ -121,7 +127,7 @@ async def test_servers_that_lock_each_other_out_begin_again(
             store.key(first)
             times[first] += 1
             with suppress(threading.BrokenBarrierError):
-                barrier.wait(timeout=5) if times[first] == 1 else None
+                barrier.wait(timeout=60) if times[first] == 1 else None
             store.key(second)
 
         return both
@@ -146,18 +152,22 @@ async def test_installations_share_a_database_by_their_namespaces(
     await other.close()
 
 
-async def test_what_one_server_commits_wakes_the_others(journals: tuple[Journal, Journal]) -> None:
+async def test_what_one_server_commits_wakes_the_others(
+    announced_alone: None, journals: tuple[Journal, Journal]
+) -> None:
     one, other = journals
     loop, changed, created = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
     other.listen("docs", lambda: loop.call_soon_threadsafe(changed.set))
     other.listen(CATALOG, lambda: loop.call_soon_threadsafe(created.set))
     await one.write("docs", [_upsert("a")])
-    await asyncio.wait_for(changed.wait(), 3)  # sooner than the look every five seconds
+    await asyncio.wait_for(changed.wait(), 60)
     await one.create_collection("more")
-    await asyncio.wait_for(created.wait(), 3)
+    await asyncio.wait_for(created.wait(), 60)
 
 
-async def test_a_server_with_a_thousand_files_open_hears_the_others_too(address: PostgresAddress) -> None:
+async def test_a_server_with_a_thousand_files_open_hears_the_others_too(
+    announced_alone: None, address: PostgresAddress
+) -> None:
     one, loop, changed = await Journal.open(address), asyncio.get_running_loop(), asyncio.Event()
     await one.create_collection("docs")
     with ExitStack() as files:
@@ -166,7 +176,7 @@ async def test_a_server_with_a_thousand_files_open_hears_the_others_too(address:
         other = await Journal.open(address)
         other.listen("docs", lambda: loop.call_soon_threadsafe(changed.set))
         await one.write("docs", [_upsert("a")])
-        await asyncio.wait_for(changed.wait(), 3)
+        await asyncio.wait_for(changed.wait(), 60)
         await other.close()
     await one.close()
 
@@ -181,7 +191,7 @@ async def test_sessions_that_end_are_made_again_and_nobody_is_told(
     assert _end_sessions(postgresql) == 6
     assert (await one.collection("docs")).last_sequence == 0
     assert (await one.write("docs", [_upsert("a")])).sequence == 1
-    await asyncio.wait_for(woken.wait(), 10)
+    await asyncio.wait_for(woken.wait(), 60)
 
 
 async def test_a_database_that_is_away_is_told_at_once_and_found_when_it_is_back(
