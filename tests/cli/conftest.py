@@ -55,4 +55,4 @@ def address(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert line.startswith("listening on ")
         yield line.removeprefix("listening on ").strip()
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0

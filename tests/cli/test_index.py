@@ -236,7 +236,7 @@ def test_a_watched_folder_is_followed_until_the_command_is_told_to_stop(
             assert "1 removed" in _line_with(process, "removed")
             process.send_signal(number)
             _line_with(process, "stopped")
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
     assert set(held()) == ALL

@@ -28,7 +28,7 @@ def shared(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         assert process.stdout is not None
         yield process.stdout.readline().removeprefix("listening on ").strip()
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_tenant_is_named_by_option_or_environment(tamis: Any, shared: str) -> None:

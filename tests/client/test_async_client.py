@@ -82,11 +82,11 @@ def test_it_works_on_uvloop(tmp_path: Path) -> None:
 async def test_cancelling_a_task_ends_its_call_on_the_server(servers: Servers) -> None:
     async with servers.start(HANGING) as server, AsyncClient(server.address, timeout=60) as client:
         task = asyncio.create_task(client.rerank("smooth sauce", PASSAGES, pipeline="rank"))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
 
 
 async def test_leaving_a_stream_ends_its_call_on_the_server(servers: Servers) -> None:
@@ -95,7 +95,7 @@ async def test_leaving_a_stream_ends_its_call_on_the_server(servers: Servers) ->
         async for event in client.stream_search("docs", "sauce", page_size=MANY):
             if isinstance(event, AnswerDelta):
                 break
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
         assert trace.begun < MANY
 
 
@@ -107,11 +107,11 @@ async def test_a_task_that_is_cancelled_within_a_stream_ends_its_call(servers: S
                 pass
 
         task = asyncio.create_task(read())
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
 
 
 async def test_a_call_whose_client_is_closed_is_told_so_and_is_no_cancelled_task(servers: Servers) -> None:
@@ -120,7 +120,7 @@ async def test_a_call_whose_client_is_closed_is_told_so_and_is_no_cancelled_task
         await server.fill()
         trace.entered.clear()
         task = asyncio.create_task(client.search("docs", "smooth sauce"))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         await client.close()
         await client.close()
         with pytest.raises(Cancelled):

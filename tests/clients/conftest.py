@@ -48,7 +48,7 @@ def _server(
     ):
         yield process
         process.terminate()
-        assert process.wait(30) == 0, (folder / "log").read_text()
+        assert process.wait(60) == 0, (folder / "log").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ async def test_a_search_goes_on_once_it_has_been_stopped(tmp_path: Path, compile
         async with Servers(tmp_path).start(_stages(address)) as client:
             await client.fill(_TEXTS)
             process.terminate()
-            assert process.wait(30) == 0, "it ends by itself though a server is connected"
+            assert process.wait(60) == 0, "it ends by itself though a server is connected"
             found = await client.search("sauce")
             outcomes = {each.stage: each.outcome for each in found.stage_reports}
             assert outcomes["near"] == passage_pb2.STAGE_OUTCOME_FELL_BACK

@@ -29,7 +29,7 @@ async def _cancelled_once(
         if begun(event):
             break
     call.cancel()
-    assert await asyncio.to_thread(trace.left.wait, 20)
+    assert await asyncio.to_thread(trace.left.wait, 60)
 
 
 async def test_after_a_cancellation_the_reranker_begins_no_further_passage(servers: Servers) -> None:
@@ -62,11 +62,11 @@ async def test_a_cancelled_unary_call_ends_its_stages(servers: Servers) -> None:
         request_rerank = search_service_pb2.RerankRequest(query=request.query, passages=passages, pipeline="rank")
         call = client.searches.Rerank(request_rerank, timeout=60)
         running = asyncio.ensure_future(call)
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
 
 
 @pytest.mark.parametrize("stage", ["rank", "answer"])
@@ -79,11 +79,11 @@ async def test_a_cancellation_reaches_work_that_only_asks_its_call(servers: Serv
             "answer": (client.searches.Generate, search_service_pb2.GenerateRequest(**fields)),
         }[stage]
         reading = asyncio.ensure_future((call := stub(request, timeout=600)).read())
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
 
 
 async def test_a_client_that_vanishes_ends_its_stages(servers: Servers) -> None:
@@ -95,5 +95,5 @@ async def test_a_client_that_vanishes_ends_its_stages(servers: Servers) -> None:
             if _is_reranked(event):
                 break
         await client.channel.close()
-        assert await asyncio.to_thread(trace.left.wait, 20)
+        assert await asyncio.to_thread(trace.left.wait, 60)
     assert trace.begun < len(MANY)

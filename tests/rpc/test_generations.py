@@ -348,7 +348,7 @@ async def test_searches_end_before_what_they_read_is_dropped(servers: Servers) -
         await _build(client)
         await _ready(client, 2)
         searching = asyncio.create_task(client.search("sauce"))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         await _switch(client, 2)
         dropping = asyncio.create_task(_drop(client, 1))
         async with asyncio.timeout(20):
@@ -365,7 +365,7 @@ async def test_a_drop_that_waits_for_searches_leaves_a_collection_that_is_create
         await _build(client)
         await _ready(client, 2)
         searching = asyncio.create_task(client.search("sauce"))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         await _switch(client, 2)
         dropping = asyncio.create_task(_drop(client, 1))
         async with asyncio.timeout(20):
@@ -403,7 +403,7 @@ async def test_a_write_that_was_divided_before_a_build_began_is_in_the_new_gener
         await client.create()
     async with servers.start(blocking.replace('chunker = "lines"', 'chunker = ""')) as client:
         writing = asyncio.create_task(client.write(_lines("a")))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         assert (await _build(client)).chunker == ""
         trace.gate.set()
         await writing

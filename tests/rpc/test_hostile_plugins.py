@@ -136,8 +136,8 @@ async def test_a_retriever_or_context_builder_that_blocks_its_loop_does_not_keep
     async with servers.start(fakes(PIPELINE, **{stage: _behaves("blocks")})) as client:
         await client.fill()
         call = asyncio.ensure_future(client.search("a smooth sauce", timeout=1.5))
-        assert await asyncio.to_thread(trace.entered.wait, 20)
-        health = await health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
+        health = await health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert health.status == health_pb2.HealthCheckResponse.SERVING
         if stage == "pick":
             assert len((await call).hits) == 4
@@ -178,7 +178,7 @@ async def test_an_index_that_cannot_follow_says_so_and_holds_up_no_other(servers
     async with servers.start(fakes("words | more", more=_behaves("cannot_index"))) as client:
         await client.create()
         acks = await client.write([pb.Document(id=key, text=text) for key, text in TEXTS.items()])
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         others = search_service_pb2.RetrieveRequest(
             collection="docs", query="sauce", pipeline="words", min_sequence=acks[-1].sequence
         )

@@ -68,7 +68,7 @@ async def test_a_search_does_not_wait_for_an_index_that_it_does_not_read(servers
 async def test_a_search_waits_until_the_index_has_caught_up(servers: Servers) -> None:
     async with servers.start(fakes("words", words=REFUSES)) as client:
         sequence = await _write(client)
-        await asyncio.to_thread(trace.entered.wait, 20)
+        await asyncio.to_thread(trace.entered.wait, 60)
         searching = asyncio.ensure_future(client.search("sauce", min_sequence=sequence, timeout=60))
         trace.gate.set()
         found = await searching

@@ -93,7 +93,7 @@ async def test_a_stage_that_blocks_its_loop_stops_neither_its_caller_nor_anyone_
         await client.fill()
         found = await client.search("a smooth sauce", timeout=1.5)
         assert len(found.hits) == 4
-        health = await health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        health = await health_pb2_grpc.HealthStub(client.channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
         assert health.status == health_pb2.HealthCheckResponse.SERVING
         trace.gate.set()
         assert (await client.search("a smooth sauce", "words")).hits

@@ -66,7 +66,7 @@ async def test_a_full_server_refuses_at_once_and_says_when_to_come_back(servers:
         request = search_service_pb2.RerankRequest(query="q", passages=passages)
         waiting = client.searches.Rerank(request, timeout=60)
         running_call = asyncio.ensure_future(waiting)
-        assert await asyncio.to_thread(trace.entered.wait, 20)
+        assert await asyncio.to_thread(trace.entered.wait, 60)
         with pytest.raises(CallFailed) as caught:
             await client.search("q")
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")

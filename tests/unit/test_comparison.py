@@ -59,7 +59,7 @@ async def test_a_dead_letter_that_is_retried_during_a_repair_stays_in_the_index(
         assert (await work.done(repair=False)).document_ids == ("a",)
         index.refuses = ""
         written = await journal.retry_dead_letters("docs")
-        await asyncio.wait_for(follower.wait(written.sequence), 10)
+        await asyncio.wait_for(follower.wait(written.sequence), 60)
         await work._mend()
         assert index.held == {"a": 2}
     finally:

@@ -172,7 +172,7 @@ async def test_an_index_that_denies_its_collection_or_cancels_itself_is_followed
     sequence = await _write(journal, "a")
     index = Moody(mood)
     follower = Follower(journal, "docs", 1, "bm25", index)
-    await asyncio.wait_for(follower.wait(sequence), 10)
+    await asyncio.wait_for(follower.wait(sequence), 60)
     assert index.held == {"a": 1}
     await follower.close()
 

@@ -321,7 +321,7 @@ async def test_an_index_is_followed_on_after_a_lease_that_could_not_be_given_up(
             assert not server.follower._task.done()
             await asyncio.sleep(0)
     server.handle.is_cut_off = False
-    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    await asyncio.wait_for(server.follower.wait(sequence), 60)
     await server.close()
 
 
@@ -336,7 +336,7 @@ async def test_a_server_that_leads_nothing_mends_an_index_that_nobody_writes(tmp
         await server.follower.mend((await journal.changes("docs", after=0)).changes, checkpoint)
     assert remote.held == {"a": 1}
     sequence = (await journal.write("docs", [_upsert("b")])).sequence
-    await asyncio.wait_for(server.follower.wait(sequence), 10)
+    await asyncio.wait_for(server.follower.wait(sequence), 60)
     assert remote.held == {"a": 1, "b": 2}
     await server.close()
 

@@ -53,7 +53,7 @@ async def test_leaving_cancels_the_work(loop: StageLoop) -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await asyncio.to_thread(ended.wait, 10)
+    assert await asyncio.to_thread(ended.wait, 60)
 
 
 async def test_a_blocked_loop_can_be_left(loop: StageLoop) -> None:
@@ -108,7 +108,7 @@ async def test_closing_a_stream_closes_its_source(loop: StageLoop) -> None:
 
     async with aclosing(loop.stream(numbers)) as stream:
         await anext(stream)
-    assert await asyncio.to_thread(closed.wait, 10)
+    assert await asyncio.to_thread(closed.wait, 60)
 
 
 async def test_an_error_in_a_stream_comes_after_its_items(loop: StageLoop) -> None:

@@ -182,7 +182,7 @@ async def test_an_endpoint_that_hangs_is_left_when_the_time_is_up(provider: str,
     endpoint.replies = [Reply(headers=JSON, ending="hanging")]
     with pytest.raises(CallEnded):
         await _ranked(provider, endpoint, Call(Deadline.after(0.3)), max_retries=5)
-    assert await asyncio.to_thread(endpoint.client_left.wait, 20)
+    assert await asyncio.to_thread(endpoint.client_left.wait, 60)
 
 
 async def test_an_endpoint_that_hangs_is_left_when_nobody_listens_any_more(provider: str, endpoint: Endpoint) -> None:
@@ -198,8 +198,8 @@ async def test_an_endpoint_that_hangs_is_left_when_nobody_listens_any_more(provi
         stream = reranker.rerank(Query(QUERY), _passages(TEXTS), top_n=4, call=Call())
         async with aclosing(stream) as better:
             assert (await anext(better)).ranked_count == 1
-            assert await asyncio.to_thread(asked_again.wait, 20)
-        assert await asyncio.to_thread(endpoint.client_left.wait, 20)
+            assert await asyncio.to_thread(asked_again.wait, 60)
+        assert await asyncio.to_thread(endpoint.client_left.wait, 60)
 
 
 async def test_an_endpoint_that_is_silent_for_too_long_is_unavailable(provider: str, endpoint: Endpoint) -> None:

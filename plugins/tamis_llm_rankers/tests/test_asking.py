@@ -149,7 +149,7 @@ async def test_nothing_is_asked_once_the_call_has_ended(kind: Any, settings: dic
                 yielded.append(each)
 
         listening = asyncio.ensure_future(listen())
-        await asyncio.to_thread(trace.entered.wait, 30)
+        await asyncio.to_thread(trace.entered.wait, 60)
         begun = len(llm.prompts)
         call.end()
         await asyncio.wait([listening])
@@ -170,7 +170,7 @@ async def test_a_question_that_never_got_its_turn_counts_no_passages() -> None:
                 pass
 
         listening = asyncio.ensure_future(listen())
-        await asyncio.to_thread(trace.entered.wait, 30)
+        await asyncio.to_thread(trace.entered.wait, 60)
         call.end()
         await asyncio.wait([listening])
         assert (len(reranker.settings.llm.prompts), call.usage.pair_count) == (1, 2)
@@ -186,7 +186,7 @@ async def test_nothing_outlives_a_cancelled_request(kind: Any, settings: dict[st
                 pass
 
         listening = asyncio.ensure_future(listen())
-        await asyncio.to_thread(trace.entered.wait, 30)
+        await asyncio.to_thread(trace.entered.wait, 60)
         listening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await listening

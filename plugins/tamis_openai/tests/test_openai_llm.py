@@ -50,7 +50,7 @@ async def _said(endpoint: Endpoint, call: Call | None = None, **settings: Any) -
 
 async def _left(endpoint: Endpoint) -> bool:
     """Whether the client closes the connection, which the server sees soon after."""
-    return await asyncio.to_thread(endpoint.client_left.wait, 20)
+    return await asyncio.to_thread(endpoint.client_left.wait, 60)
 
 
 async def test_pieces_come_as_they_are_sent_and_usage_is_counted(endpoint: Endpoint) -> None:
