@@ -48,6 +48,7 @@ Behaviour = Literal[
     "exits",
     "overloaded",
     "never_returns",
+    "never_goes_on",
     "ignores_cancellation",
     "asks_its_call",
     "blocks",
@@ -110,6 +111,8 @@ class _Misbehaving:
                     with suppress(asyncio.CancelledError):
                         await asyncio.sleep(0.01)
             case "never_returns":
+                await asyncio.Event().wait()
+            case "never_goes_on" if midway:
                 await asyncio.Event().wait()
             case "blocks" if not midway:
                 trace.gate.wait(60)
