@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from tamis.events import StageOutcome, StageReason, StageReport, StageRole
 
@@ -79,20 +78,28 @@ class CostModel:
         if self._runs == 0:
             return
         self.unit = unit if self._runs == 1 else self.unit + (1 - _FORGETTING) * (unit - self.unit)
-        points = [*([] if first is None else [first]), (work, seconds)]
+        counted = 1.0
         if self.is_known:
             counted = min(1.0, _CLIP * max(self.promised(work), 1e-4) / max(seconds, 1e-6))
-            points = [(x, y * counted) for x, y in points]
             seconds *= counted
             excess = min(seconds / max(self.expected(work), 1e-6) - 1, _CLIP)
             self._excess += (1 - _FORGETTING) * (max(0.0, excess) - self._excess)
-        self._n = _FORGETTING * self._n + 1
-        self._x = _FORGETTING * self._x + fmean(x for x, _ in points)
-        self._y = _FORGETTING * self._y + fmean(y for _, y in points)
-        self._xx = _FORGETTING * self._xx + fmean(x * x for x, _ in points)
-        self._xy = _FORGETTING * self._xy + fmean(x * y for x, y in points)
+        self._n, self._x, self._y = _FORGETTING * self._n, _FORGETTING * self._x, _FORGETTING * self._y
+        self._xx, self._xy = _FORGETTING * self._xx, _FORGETTING * self._xy
+        if first is None:
+            self._add(work, seconds, 1.0)
+        else:
+            self._add(first[0], first[1] * counted, 0.5)
+            self._add(work, seconds, 0.5)
         if doubt < 1.0:  # borne out as far as that; else one old outlier would have it passed over again and again
             self._doubt = min(1.0, max(doubt, seconds / max(self.expected(work), 1e-6)))
+
+    def _add(self, work: float, seconds: float, weight: float) -> None:
+        self._n += weight
+        self._x += weight * work
+        self._y += weight * seconds
+        self._xx += weight * work * work
+        self._xy += weight * work * seconds
 
     def learn_cut(self, work: float, seconds: float) -> None:
         """Counts a run that was ended before it was done: all that is known is that it would have taken longer."""
