@@ -226,7 +226,7 @@ BATCHES = st.lists(
 
 
 @given(batches=BATCHES, outages=OUTAGES, names_it=st.booleans(), seed=st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_every_healthy_document_ends_in_the_index_and_every_other_one_in_the_dead_letters(
     batches: list[list[tuple[str, str | None]]],
     outages: list[tuple[int, int, int]],

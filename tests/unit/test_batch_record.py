@@ -22,7 +22,7 @@ def _fill(path: Path, run: Path | None, count: int) -> None:
     record.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), count=st.integers(0, 5))
 @pytest.mark.parametrize("is_run", [False, True])
 def test_wherever_a_kill_tears_it_every_id_is_there_once_in_the_end(

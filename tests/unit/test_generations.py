@@ -98,7 +98,7 @@ ACTIONS = st.one_of(
     before=st.dictionaries(st.sampled_from(IDS), st.sampled_from(["short", TEXT]), max_size=6),
     actions=st.lists(ACTIONS, max_size=14),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 async def test_whatever_happens_meanwhile_a_new_split_is_every_document_divided_anew(
     before: dict[str, str], actions: list[tuple[str, str, str]]
 ) -> None:

@@ -53,7 +53,7 @@ async def _replayed(journal: Journal, after: int = 0, limit: int = 512) -> tuple
 
 
 @given(batches=BATCHES, limit=st.integers(1, 5))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whoever_replays_the_journal_ends_with_what_was_written(
     journal: Journal, batches: list[list[Document | str]], limit: int
 ) -> None:

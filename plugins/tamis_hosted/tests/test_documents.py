@@ -15,7 +15,7 @@ from tamis.model import Passage, Value
 from tamis_hosted.documents import document
 from tamis_hosted.portions import PortionSettings, portions
 
-_EXAMPLES = settings(max_examples=30, deadline=None)
+_EXAMPLES = settings(max_examples=30)
 
 
 def _passage(text: str = "It whistles: loudly.\nAlways.", **metadata: Value) -> Passage:

@@ -288,7 +288,7 @@ async def test_what_a_passage_demands_moves_no_label() -> None:
                 assert prompt.messages[-1].text.count("Passage A:") <= 1
 
 
-@laws(max_examples=40, deadline=None)
+@laws(max_examples=40)
 @given(
     reply=st.text(max_size=60) | st.text("[]>ABC123 \n,.<>/think", max_size=40), place=st.integers(0, len(KINDS) - 2)
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fake_plugins import write_distribution
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -36,7 +36,7 @@ from tamis_remote import RemoteReranker, RemoteRetriever
 from tamis_remote.settings import RemoteSettings
 
 _TEXT = st.text(max_size=20)
-_law = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_law = settings(max_examples=30)
 
 
 @st.composite

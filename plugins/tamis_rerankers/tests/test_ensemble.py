@@ -83,7 +83,7 @@ def _votes(draw: st.DrawFn) -> list[Vote]:
     return votes
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(votes=_votes(), data=st.data())
 def test_the_order_of_the_votes_does_not_matter(votes: list[Vote], data: st.DataObject) -> None:
     others = data.draw(st.permutations(votes))
@@ -92,7 +92,7 @@ def test_the_order_of_the_votes_does_not_matter(votes: list[Vote], data: st.Data
     assert by_mean(votes, among) == by_mean(others, among)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(votes=_votes(), among=st.frozensets(st.integers(0, 7)))
 def test_what_anybody_ranked_comes_out_once_with_a_score_in_bounds(votes: list[Vote], among: frozenset[int]) -> None:
     ranked = among & frozenset[int]().union(*(vote.reranking.ranked for vote in votes))

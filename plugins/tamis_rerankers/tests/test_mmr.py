@@ -82,14 +82,14 @@ def _by_definition(vectors: Float32Array, relevance: Any, diversity: float, coun
     return chosen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS, seed=SEEDS, diversity=st.sampled_from([0.0, 0.25, 0.5, 0.9]))
 def test_the_choice_is_that_of_the_paper(rows: int, seed: int, diversity: float) -> None:
     vectors, relevance = _vectors(rows, seed), np.random.default_rng(seed + 1).random(rows)
     assert _chosen(vectors, relevance, diversity, rows) == _by_definition(vectors, relevance, diversity, rows)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, seed=SEEDS)
 def test_without_diversity_relevance_alone_decides(rows: int, seed: int) -> None:
     relevance = np.random.default_rng(seed).integers(0, 4, rows)
@@ -97,7 +97,7 @@ def test_without_diversity_relevance_alone_decides(rows: int, seed: int) -> None
     assert _chosen(_vectors(rows, seed), relevance, 0.0, rows) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=ROWS, seed=SEEDS, diversity=st.floats(0, 1), count=st.integers(0, 40), step=st.integers(1, 7))
 def test_choosing_in_steps_chooses_the_same(rows: int, seed: int, diversity: float, count: int, step: int) -> None:
     vectors, relevance = _vectors(rows, seed), np.ones(rows)

@@ -116,7 +116,7 @@ def searcher() -> tantivy.Searcher:
     return index.searcher()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=TEXT, query=TEXT, length=st.sampled_from([1, 7, 20, 240]))
 def test_every_highlight_is_a_term_of_the_query_inside_the_snippet(
     searcher: tantivy.Searcher, text: str, query: str, length: int
@@ -142,7 +142,7 @@ def test_every_highlight_is_a_term_of_the_query_inside_the_snippet(
     assert bool(highlights) == bool(snippet)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=TEXT)
 def test_located_runs_are_those_that_are_indexed(text: str) -> None:
     located = list(located_runs(text))

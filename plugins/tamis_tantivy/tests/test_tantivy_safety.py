@@ -84,7 +84,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         runner.run(stack.aclose())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=QUERY)
 def test_any_text_can_be_searched_for_and_mended(shared: Shared, text: str) -> None:
     async def ask() -> None:

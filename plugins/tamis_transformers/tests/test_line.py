@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis_transformers.line import SHARE, Line
@@ -10,7 +10,6 @@ from tamis_transformers.line import SHARE, Line
 urgencies = st.lists(st.integers(0, 5), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(urgencies, st.integers(1, 4))
 def test_of_n_members_each_has_a_turn_within_n_times_the_share(members: list[int], rounds: int) -> None:
     line: Line[int] = Line()
@@ -22,7 +21,6 @@ def test_of_n_members_each_has_a_turn_within_n_times_the_share(members: list[int
         assert set(turns[start : start + within]) == set(range(len(members)))
 
 
-@settings(deadline=None)
 @given(urgencies)
 def test_the_most_urgent_lose_no_more_than_one_turn_in_so_many(members: list[int]) -> None:
     line: Line[int] = Line()

@@ -373,7 +373,7 @@ async def test_what_is_little_longer_shares_a_batch_and_what_is_much_longer_does
     assert model.batches[1:] == [("five", "eight", "twenty"), ("hundred",)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(1, 4))
 def test_work_without_a_deadline_is_slowed_and_never_starved(arrivals: list[int], patient_count: int) -> None:
     """A model that takes a second a batch; each second so many urgent calls come, one at least waits always."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tamis_transformers.pace import Pace, is_shortage
@@ -16,7 +16,6 @@ def _settled(pace: Pace, overhead: float, rate: float, batches: int = 40) -> int
     return pace.batch_cost
 
 
-@settings(deadline=None)
 @given(st.floats(0, 0.05), st.floats(10, 1e6))
 def test_batches_come_to_take_as_long_as_they_may_or_cost_as_much_as_they_may(overhead: float, rate: float) -> None:
     cost = _settled(Pace(4_096, 0.1), overhead, rate)

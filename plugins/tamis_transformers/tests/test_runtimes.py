@@ -84,7 +84,7 @@ def test_torch_scores_rows_together_as_it_does_alone(folder: Path, family: str) 
     assert torch.allclose(runtime.run(given), reference(folder / family, given), atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=9), seed=st.integers(0, 99))
 def test_packed_rows_do_not_see_each_other(bert: Network, lengths: list[int], seed: int) -> None:
     given = rows(*lengths, seed=seed)

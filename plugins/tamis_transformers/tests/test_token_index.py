@@ -160,7 +160,7 @@ async def test_changes_applied_again_are_not_encoded_again(tmp_path: Path) -> No
         assert stage.settings.embedder.encoded == []
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=5), max_size=4))
 async def test_the_last_change_of_each_document_counts(
     tmp_path_factory: pytest.TempPathFactory, batches: list[list[tuple[str, int]]]

@@ -19,7 +19,7 @@ def unit_vectors(count: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(0, 3_000) | st.integers(0, 9), max_size=8),
     query_length=st.integers(0, 5),
